@@ -1,0 +1,63 @@
+"""The composition root: each client and repository is built once per process, when first asked for.
+
+Nothing is built at import, so a function pays at cold start only for what it uses.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from chalicelib.settings import AuthSettings, QueueSettings, TableSettings
+
+if TYPE_CHECKING:
+    from botocore.config import Config
+    from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_sqs import SQSClient
+
+
+@cache
+def dynamodb() -> DynamoDBClient:
+    """The DynamoDB client; region, credentials and endpoint come from the environment."""
+    import boto3
+
+    return boto3.client("dynamodb", config=_config())
+
+
+@cache
+def sqs() -> SQSClient:
+    """The SQS client."""
+    import boto3
+
+    return boto3.client("sqs", config=_config())
+
+
+@cache
+def tables() -> TableSettings:
+    """Names of the tables."""
+    return TableSettings.load()
+
+
+@cache
+def queues() -> QueueSettings:
+    """URLs of the queues."""
+    return QueueSettings.load()
+
+
+@cache
+def auth() -> AuthSettings:
+    """Issuer, audience and key set of the tokens."""
+    return AuthSettings.load()
+
+
+def _config() -> Config:
+    from botocore.config import Config
+
+    # Short time-outs: both services answer within milliseconds, and a hung call must not eat the
+    # function's time. The consumer's own retries come on top of these.
+    return Config(
+        connect_timeout=1,
+        read_timeout=3,
+        retries={"mode": "standard", "total_max_attempts": 2},
+        max_pool_connections=16,
+    )

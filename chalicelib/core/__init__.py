@@ -1,0 +1,1 @@
+"""The pure core: what the IMS decides. No boto3, no clock, no environment."""

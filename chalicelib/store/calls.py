@@ -1,0 +1,56 @@
+"""Calls to AWS: botocore's errors become ours here, and nowhere else."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
+
+from chalicelib.errors import AwsError, Reason, Refused, Throttled, TransactionCancelled, Unreachable
+
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html
+_THROTTLES: Final = frozenset(
+    {
+        "LimitExceededException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "Throttling",
+        "ThrottlingException",
+        "TransactionInProgressException",
+        "TransactionConflictException",
+    }
+)
+
+
+@contextmanager
+def aws_errors() -> Iterator[None]:
+    """Turn what botocore raises inside the block into an `AwsError`, with the original as its cause."""
+    try:
+        yield
+    except ClientError as error:
+        raise _translate(error) from error
+    except (ConnectionError, HTTPClientError) as error:
+        raise Unreachable(f"no answer from AWS: {type(error).__name__}") from error
+    except BotoCoreError as error:
+        raise Refused(f"the call could not be made: {type(error).__name__}", type(error).__name__) from error
+
+
+def _translate(error: ClientError) -> AwsError:
+    code = error.response.get("Error", {}).get("Code", "")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code == "TransactionCanceledException":
+        return TransactionCancelled(
+            [_reason(entry) for entry in error.response.get("CancellationReasons", ())]
+        )
+    if code.rpartition("#")[2].rpartition(".")[2] in _THROTTLES:
+        return Throttled(f"AWS throttled {error.operation_name}: {code}")
+    if status >= 500:
+        return Unreachable(f"AWS failed at {error.operation_name}: {code or status}")
+    return Refused(f"AWS refused {error.operation_name}: {code}", code)
+
+
+def _reason(entry: Mapping[str, Any]) -> Reason:
+    # "Item" is absent or empty where there is no such item.
+    return Reason(code=entry.get("Code") or "None", item=entry.get("Item") or None)
