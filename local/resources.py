@@ -1,0 +1,91 @@
+"""The tables and queues of a stage, as Terraform makes them on AWS: what is missing is created."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from chalicelib.settings import TableSettings
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_sqs import SQSClient
+    from types_boto3_sqs.literals import QueueAttributeNameType
+
+INVENTORY_QUEUE: Final = "IMS-InventoryQueue"
+DLQ: Final = "IMS-InventoryDLQ"
+OMS_QUEUE: Final = "OMS-OrderEventsQueue"
+_FOURTEEN_DAYS: Final = 14 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Queues:
+    """URLs of the three queues."""
+
+    inventory: str
+    dlq: str
+    oms: str
+
+
+def create_missing_tables(dynamodb: DynamoDBClient, tables: TableSettings) -> None:
+    """Create the three tables where they are missing, and wait until they can be used."""
+    _table(dynamodb, tables.product_table, "sku")
+    _table(dynamodb, tables.inventory_table, "sku")
+    _table(dynamodb, tables.processed_events_table, "order_id")
+    _time_to_live(dynamodb, tables.processed_events_table, "ttl")
+
+
+def create_missing_queues(
+    sqs: SQSClient, *, visibility_seconds: int = 2, max_receive_count: int = 3
+) -> Queues:
+    """Create the three queues where they are missing, and set their attributes.
+
+    `visibility_seconds`: after how long a received message comes again. `max_receive_count`: how often it
+    is received before it moves to the dead-letter queue.
+    """
+    dlq = _queue(sqs, DLQ, {"MessageRetentionPeriod": str(_FOURTEEN_DAYS)})
+    dlq_arn = sqs.get_queue_attributes(QueueUrl=dlq, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    redrive = {"deadLetterTargetArn": dlq_arn, "maxReceiveCount": max_receive_count}
+    inventory = _queue(
+        sqs,
+        INVENTORY_QUEUE,
+        {"VisibilityTimeout": str(visibility_seconds), "RedrivePolicy": json.dumps(redrive)},
+    )
+    return Queues(inventory=inventory, dlq=dlq, oms=_queue(sqs, OMS_QUEUE, {}))
+
+
+def _table(dynamodb: DynamoDBClient, name: str, key: str) -> None:
+    try:
+        dynamodb.create_table(
+            TableName=name,
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+    except dynamodb.exceptions.ResourceInUseException:
+        return
+    dynamodb.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+
+
+def _time_to_live(dynamodb: DynamoDBClient, table: str, attribute: str) -> None:
+    stands = dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
+    if stands.get("AttributeName") != attribute:
+        dynamodb.update_time_to_live(
+            TableName=table, TimeToLiveSpecification={"Enabled": True, "AttributeName": attribute}
+        )
+
+
+def _queue(sqs: SQSClient, name: str, attributes: dict[QueueAttributeNameType, str]) -> str:
+    # CreateQueue with attributes refuses a queue that stands with others, so they are set apart.
+    url = sqs.create_queue(QueueName=name)["QueueUrl"] if not (found := _find(sqs, name)) else found
+    if attributes:
+        sqs.set_queue_attributes(QueueUrl=url, Attributes=attributes)
+    return url
+
+
+def _find(sqs: SQSClient, name: str) -> str | None:
+    try:
+        return sqs.get_queue_url(QueueName=name)["QueueUrl"]
+    except sqs.exceptions.QueueDoesNotExist:
+        return None

@@ -1,0 +1,90 @@
+"""One stage on an endpoint: clients, tables, queues, and the environment that leads the app to them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import boto3
+
+from chalicelib.settings import TableSettings
+from local import resources
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_sqs import SQSClient
+
+REGION: Final = "us-east-1"
+TABLES: Final = {
+    "PRODUCT_TABLE_NAME": "ProductTable",
+    "INVENTORY_TABLE_NAME": "InventoryTable",
+    "PROCESSED_EVENTS_TABLE_NAME": "ProcessedEventsTable",
+}
+_PER_SERVICE: Final = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SQS")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A set of tables and queues; `env` holds every variable that the app reads."""
+
+    env: dict[str, str]
+    tables: TableSettings
+    dynamodb: DynamoDBClient
+    sqs: SQSClient
+    inventory_queue_url: str
+    dlq_url: str
+    oms_queue_url: str
+
+
+def open_stage(
+    endpoint_url: str, account: str, *, visibility_seconds: int = 2, max_receive_count: int = 3
+) -> Stage:
+    """Create what is missing of a stage at `endpoint_url` and connect to it.
+
+    `account`: 12 digits; on MiniStack each is an account of its own. The other arguments are those of
+    `resources.create_missing_queues`. Endpoints of single services in the environment win, as in boto3.
+    """
+    access = {
+        "AWS_ENDPOINT_URL": endpoint_url,
+        **{name: os.environ[name] for name in _PER_SERVICE if os.environ.get(name)},
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": account,
+        "AWS_SECRET_ACCESS_KEY": "local",
+    }
+    dynamodb = boto3.client(
+        "dynamodb",
+        REGION,
+        endpoint_url=access.get(_PER_SERVICE[0], endpoint_url),
+        aws_access_key_id=account,
+        aws_secret_access_key=access["AWS_SECRET_ACCESS_KEY"],
+    )
+    sqs = boto3.client(
+        "sqs",
+        REGION,
+        endpoint_url=access.get(_PER_SERVICE[1], endpoint_url),
+        aws_access_key_id=account,
+        aws_secret_access_key=access["AWS_SECRET_ACCESS_KEY"],
+    )
+
+    tables = TableSettings.load(TABLES)
+    resources.create_missing_tables(dynamodb, tables)
+    queues = resources.create_missing_queues(
+        sqs, visibility_seconds=visibility_seconds, max_receive_count=max_receive_count
+    )
+    return Stage(
+        env={
+            **access,
+            **TABLES,
+            "IMS_INVENTORY_QUEUE_URL": queues.inventory,
+            "IMS_DLQ_URL": queues.dlq,
+            "OMS_EVENTS_QUEUE_URL": queues.oms,
+        },
+        tables=tables,
+        dynamodb=dynamodb,
+        sqs=sqs,
+        inventory_queue_url=queues.inventory,
+        dlq_url=queues.dlq,
+        oms_queue_url=queues.oms,
+    )

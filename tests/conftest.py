@@ -1,0 +1,27 @@
+import os
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from local.emulator import running
+from local.stage import Stage, open_stage
+
+
+@pytest.fixture(scope="session")
+def emulator() -> Iterator[str]:
+    """The endpoint of an embedded AWS; one that the environment names is used as it is."""
+    if given := os.environ.get("AWS_ENDPOINT_URL"):
+        yield given
+        return
+    with running() as started:
+        yield started.endpoint_url
+
+
+@pytest.fixture
+def stage(emulator: str) -> Iterator[Stage]:
+    """Fresh tables and queues, in an account that no other test uses."""
+    fresh = open_stage(emulator, f"{random.SystemRandom().randrange(10**11, 10**12)}")
+    yield fresh
+    fresh.dynamodb.close()
+    fresh.sqs.close()
