@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -20,7 +19,6 @@ HOST: Final = "127.0.0.1"
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _READY_SECONDS: Final = 30
 _STOP_SECONDS: Final = 10
-_TRIES: Final = 5
 
 
 class EmulatorError(Exception):
@@ -36,35 +34,29 @@ class Emulator:
         self._scratch = scratch
 
     @classmethod
-    def start(
-        cls, *, port: int | None = None, state_dir: Path | None = None, log: Path | None = None
-    ) -> Self:
-        """Start MiniStack and wait until it answers.
+    def start(cls, *, port: int = 0, folder: Path | None = None, log: Path | None = None) -> Self:
+        """Start MiniStack and wait until it answers; it ends when this process does, however that ends.
 
-        `port`: where to listen; a free one if None. `state_dir`: where its data is kept between runs;
-        in memory only if None. `log`: the file that takes its output. Raises `EmulatorError`.
+        `port`: where to listen, any free one if 0. `folder`: where its data is kept between runs, nowhere
+        if None. `log`: the file that takes its output. Raises `OSError` if the port is taken, and
+        `EmulatorError`.
         """
-        for _ in range(1 if port else _TRIES):
-            # Another process may take the free port before MiniStack does: hence the tries.
-            with suppress(_PortTaken):
-                return cls._start(port or free_port(), state_dir, log)
-        raise EmulatorError(f"port {port} is taken" if port else "no free port")
-
-    @classmethod
-    def _start(cls, port: int, state_dir: Path | None, log: Path | None) -> Self:
         scratch = Path(tempfile.mkdtemp(prefix="ims-emulator-"))
         output = log or scratch / "log"
-        with output.open("ab") as sink:
+        # The socket is bound here and handed over, so no other process can take the port in between.
+        with listen(port) as bound, output.open("ab") as sink:
             process = subprocess.Popen(
-                [sys.executable, "-m", "local.emulator_process", str(os.getpid())],
+                [sys.executable, "-m", "local.emulator_process", str(bound.fileno()), str(os.getpid())]
+                + ([str(folder.resolve())] if folder else []),
+                pass_fds=[bound.fileno()],
                 cwd=_ROOT,
-                env=_environment(port, scratch, state_dir),
+                env=_environment(scratch),
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C in the terminal is ours to handle first
+                start_new_session=True,  # Ctrl-C in the terminal reaches us alone, and we stop in order
             )
-        emulator = cls(process, f"http://{HOST}:{port}", scratch)
+            emulator = cls(process, f"http://{HOST}:{bound.getsockname()[1]}", scratch)
         try:
             emulator._wait_until_ready(output)
         except BaseException:
@@ -74,25 +66,19 @@ class Emulator:
 
     def _wait_until_ready(self, output: Path) -> None:
         deadline = time.monotonic() + _READY_SECONDS
-        while time.monotonic() < deadline:
-            if self.process.poll() is not None:
-                said = output.read_text(errors="replace").strip()
-                if "already in use" in said or "address in use" in said.lower():
-                    raise _PortTaken(said)
-                raise EmulatorError(f"MiniStack ended with {self.process.returncode}: {said[-2000:]}")
+        while time.monotonic() < deadline and self.process.poll() is None:
             with (
                 suppress(OSError),
-                urllib.request.urlopen(f"{self.endpoint_url}/_ministack/ready", timeout=1) as answer,
+                urllib.request.urlopen(f"{self.endpoint_url}/_ministack/ready", timeout=1),
             ):
-                if answer.status == 200:
-                    return
+                return
             time.sleep(0.05)
-        raise EmulatorError(f"MiniStack was not ready within {_READY_SECONDS} s; see {output}")
+        said = output.read_text(errors="replace")[-2000:].strip()
+        raise EmulatorError(f"the embedded AWS did not start ({self.process.poll()=}): {said}")
 
     def stop(self) -> None:
         """End it cleanly, so that its data is saved; kill it if it does not end in time."""
-        with suppress(ProcessLookupError):
-            self.process.send_signal(signal.SIGTERM)
+        self.process.terminate()
         try:
             self.process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -101,41 +87,39 @@ class Emulator:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
 
-class _PortTaken(EmulatorError):
-    """Somebody else listens there."""
-
-
 @contextmanager
-def running(
-    *, port: int | None = None, state_dir: Path | None = None, log: Path | None = None
-) -> Iterator[Emulator]:
+def running(*, port: int = 0, folder: Path | None = None, log: Path | None = None) -> Iterator[Emulator]:
     """Run MiniStack for the length of the block; arguments and errors as in `Emulator.start`."""
-    emulator = Emulator.start(port=port, state_dir=state_dir, log=log)
+    emulator = Emulator.start(port=port, folder=folder, log=log)
     try:
         yield emulator
     finally:
         emulator.stop()
 
 
-def free_port() -> int:
-    """A TCP port on loopback that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+def listen(port: int = 0) -> socket.socket:
+    """A socket that listens on `port` of loopback, any free one if 0; raises `OSError` if it is taken."""
+    bound = socket.socket()
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((HOST, port))
+        bound.listen(128)
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
-def _environment(port: int, scratch: Path, state_dir: Path | None) -> dict[str, str]:
+def _environment(scratch: Path) -> dict[str, str]:
     """Everything that MiniStack sees: nothing of the caller's (credentials, PYTHON*) gets in.
 
-    Without SERVICES any web page could have it run code on this machine, and without BIND_HOST it would
-    listen on every interface. It must find no Docker either: at its start it removes containers.
+    Without SERVICES any web page could have it run code on this machine. It must find no Docker either:
+    at its start it removes containers.
     """
-    environment = {
+    return {
         "PATH": os.environ.get("PATH", os.defpath),
-        "GATEWAY_PORT": str(port),
-        "BIND_HOST": HOST,
         "SERVICES": "dynamodb,dynamodbstreams,sqs,sts",
+        "BIND_HOST": HOST,
         "LOG_LEVEL": "ERROR",
         "TMPDIR": str(scratch),
         "HOME": str(scratch),
@@ -143,6 +127,3 @@ def _environment(port: int, scratch: Path, state_dir: Path | None) -> dict[str, 
         "SFTP_ENABLED": "0",
         "IOT_MTLS_ENABLED": "0",
     }
-    if state_dir:
-        environment |= {"PERSIST_STATE": "1", "STATE_DIR": str(state_dir)}
-    return environment
