@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_sqs import SQSClient
 
+    from chalicelib.auth.verifier import Verifier
+
 
 @cache
 def dynamodb() -> DynamoDBClient:
@@ -48,6 +50,17 @@ def queues() -> QueueSettings:
 def auth() -> AuthSettings:
     """Issuer, audience and key set of the tokens."""
     return AuthSettings.load()
+
+
+@cache
+def verifier() -> Verifier:
+    """The check of bearer tokens, with its cache of the issuer's keys."""
+    from chalicelib.auth.download import download
+    from chalicelib.auth.keys import KeySet
+    from chalicelib.auth.verifier import Verifier
+
+    settings = auth()
+    return Verifier(settings, KeySet(lambda: download(settings.keys_url)))
 
 
 def _config() -> Config:

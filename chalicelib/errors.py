@@ -14,12 +14,15 @@
     │   ├── HasStock
     │   ├── StockLimit
     │   └── IdempotencyKeyReused
+    ├── Unauthenticated         the bearer token is missing or not good
+    ├── KeysUnavailable         the issuer's keys cannot be had for now, so no token can be judged
     ├── Contended               others change the same item, past the retries
     ├── AwsError                a call to AWS failed
     │   ├── Throttled           … for now: asked too fast
     │   ├── Unreachable         … for now: time-out, no connection, 5xx; it may have taken effect
     │   ├── TransactionCancelled
     │   └── Refused             … for good: the same call will fail again
+    ├── OutOfTime               the time limit is near; what is left will be delivered again
     └── SettingsError           the environment lacks something
 
 `chalicelib/api/problems.py` gives each its HTTP status.
@@ -106,6 +109,14 @@ class Contended(ImsError):
     """Others kept changing the same item; trying again later is safe."""
 
 
+class Unauthenticated(ImsError):
+    """The bearer token is missing or not good; `str()` is why, for the log and not for the caller."""
+
+
+class KeysUnavailable(ImsError):
+    """The issuer's keys cannot be had for now; that says nothing about the token."""
+
+
 class AwsError(ImsError):
     """A call to AWS failed."""
 
@@ -124,6 +135,9 @@ class Refused(AwsError):
     def __init__(self, message: str, code: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+_CONTENTION = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +162,16 @@ class TransactionCancelled(AwsError):
     @property
     def contended(self) -> bool:
         """Whether any action lost to other traffic, which says nothing about its condition."""
-        return any(reason.code not in ("None", "ConditionalCheckFailed") for reason in self.reasons)
+        return any(reason.code in _CONTENTION for reason in self.reasons)
+
+    @property
+    def mendable(self) -> bool:
+        """Whether another try may succeed: every failure is a condition's or other traffic's."""
+        return all(reason.code in _CONTENTION | {"None", "ConditionalCheckFailed"} for reason in self.reasons)
+
+
+class OutOfTime(ImsError):
+    """The function's time limit is near; what is not settled by now will be delivered again."""
 
 
 class SettingsError(ImsError):

@@ -50,3 +50,8 @@ class AuthSettings(Settings):
     issuer: str = Field(default="", validation_alias="AUTH_ISSUER")
     audience: str = Field(default="", validation_alias="AUTH_AUDIENCE")
     jwks_url: str = Field(default="", validation_alias="AUTH_JWKS_URL")
+
+    @property
+    def keys_url(self) -> str:
+        """Where the issuer's keys are, by default under its own well-known path."""
+        return self.jwks_url or f"{self.issuer.rstrip('/')}/.well-known/jwks.json"

@@ -1,0 +1,85 @@
+"""One small document over HTTPS, within a time that holds whatever the other side does."""
+
+import time
+from concurrent.futures import Future
+from contextlib import closing, suppress
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from ipaddress import ip_address
+from socket import SHUT_RDWR, socket
+from threading import Thread
+from typing import Final
+from urllib.parse import urlsplit
+
+from chalicelib.errors import KeysUnavailable, SettingsError
+
+TIMEOUT: Final = 2.0
+"""Seconds for all of it: name resolution, connection, TLS, and the last byte."""
+MAX_BYTES: Final = 150_000
+"""As much as API Gateway's own JWT authorizer takes.
+
+Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
+"""
+
+
+def download(url: str, timeout: float = TIMEOUT) -> bytes:
+    """Fetch the document at `url`, which is https, or http on a loopback host, within `timeout` seconds.
+
+    No redirect is followed and no proxy used. A thread of its own does the work, since a socket's time-out
+    starts anew with each byte, and name resolution has none.
+    Raises `KeysUnavailable`, or `SettingsError` for another kind of URL.
+    """
+    connection, target = _endpoint(url, timeout)
+    answer: Future[bytes] = Future()
+    sockets: list[socket] = []
+    deadline = time.monotonic() + timeout
+
+    def work() -> None:
+        try:
+            with closing(connection):
+                connection.connect()
+                sockets.append(connection.sock)
+                if time.monotonic() > deadline:
+                    raise TimeoutError
+                answer.set_result(_get(connection, target))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller has to hear of it
+            answer.set_exception(error)
+
+    Thread(target=work, name="download", daemon=True).start()
+    try:
+        return answer.result(timeout)
+    except Exception as error:
+        raise KeysUnavailable(f"the key set could not be fetched: {error!r}") from error
+    finally:
+        # Ends a thread that still reads from a server that drips.
+        for sock in sockets:
+            with suppress(OSError):
+                sock.shutdown(SHUT_RDWR)
+
+
+def _get(connection: HTTPConnection, target: str) -> bytes:
+    connection.request("GET", target, headers={"Accept": "application/json"})
+    with connection.getresponse() as response:
+        if response.status != 200:
+            raise HTTPException(f"status {response.status}")
+        body = response.read(MAX_BYTES + 1)
+    if len(body) > MAX_BYTES:
+        raise HTTPException(f"more than {MAX_BYTES} bytes")
+    return body
+
+
+def _endpoint(url: str, timeout: float) -> tuple[HTTPConnection, str]:
+    with suppress(ValueError, HTTPException):
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        if parts.scheme == "https" and host:
+            return HTTPSConnection(host, parts.port or 443, timeout=timeout), target
+        if parts.scheme == "http" and _is_loopback(host):
+            return HTTPConnection(host, parts.port or 80, timeout=timeout), target
+    raise SettingsError("bad environment: AUTH_JWKS_URL: must be an https URL (http only on loopback)")
+
+
+def _is_loopback(host: str) -> bool:
+    with suppress(ValueError):
+        return host == "localhost" or ip_address(host).is_loopback
+    return False
