@@ -1,0 +1,7 @@
+"""In-memory stand-ins for DynamoDB and SQS, for tests and for the simulation."""
+
+from tests.engines.clock import FakeClock
+from tests.engines.dynamodb import FakeDynamoDB
+from tests.engines.stage import FakeStage, fake_stage
+
+__all__ = ["FakeClock", "FakeDynamoDB", "FakeStage", "fake_stage"]

@@ -1,0 +1,184 @@
+"""An in-memory stand-in for the low-level DynamoDB client.
+
+It keeps to AWS where the IMS depends on it, errors and limits included;
+`tests/integration/test_engine_contract.py` holds it against the embedded AWS.
+What it does not know it refuses with TypeError or NotImplementedError.
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Operations_Amazon_DynamoDB.html
+"""
+
+# ruff: noqa: N803 - the arguments have boto3's names
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from tests.engines import partiql, tables, transactions
+from tests.engines.engine import operation
+from tests.engines.errors import Refusal, invalid
+from tests.engines.store import Store
+from tests.engines.tables import Table, Write
+from tests.engines.values import Item, Value, copy
+
+_CONDITION: Final = frozenset(
+    {
+        "TableName",
+        "ConditionExpression",
+        "ExpressionAttributeNames",
+        "ExpressionAttributeValues",
+        "ReturnValues",
+        "ReturnValuesOnConditionCheckFailure",
+    }
+)
+
+
+class FakeDynamoDB(Store):
+    """`FakeDynamoDB({"table": "key attribute"}, clock=…)`; see `Store` and `Engine` for the options."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.tokens = transactions.Tokens()
+
+    @operation
+    def put_item(self, **request: Any) -> dict[str, Any]:
+        return self._single("PutItem", tables.put, request, {"Item"})
+
+    @operation
+    def update_item(self, **request: Any) -> dict[str, Any]:
+        return self._single("UpdateItem", tables.change, request, {"Key", "UpdateExpression"})
+
+    @operation
+    def delete_item(self, **request: Any) -> dict[str, Any]:
+        return self._single("DeleteItem", tables.delete, request, {"Key"})
+
+    def _single(
+        self,
+        name: str,
+        make: Callable[[Table, Mapping[str, Any]], Write],
+        request: dict[str, Any],
+        own: set[str],
+    ) -> dict[str, Any]:
+        unknown = request.keys() - _CONDITION - own
+        if unknown:
+            raise TypeError(f"{name} does not know {', '.join(sorted(unknown))}")
+        wanted = request.get("ReturnValues", "NONE")
+        if wanted not in {"NONE", "ALL_OLD"} and name != "UpdateItem":
+            raise invalid("ReturnValues can only be ALL_OLD or NONE")
+        write = make(self.find(request["TableName"]), request)
+        before = write.before
+        after = self._write(name, write)
+        return _returned(wanted, write, before, after)
+
+    def _write(self, name: str, write: Write) -> Item | None:
+        try:
+            after = write.outcome()
+        except Refusal:
+            self.units["write"] += write.units
+            raise
+        self.units["write"] += write.units
+        self.commit(name, [(write, after)])
+        return after
+
+    @operation
+    def batch_write_item(self, *, RequestItems: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
+        if not 1 <= sum(map(len, RequestItems.values())) <= 25:
+            raise invalid(
+                "1 validation error detected: Value at 'requestItems' failed to satisfy constraint: "
+                "Member must have length less than or equal to 25 and greater than or equal to 1"
+            )
+        made = []
+        for name, entries in RequestItems.items():
+            for entry in entries:
+                ((kind, request),) = entry.items()
+                make = tables.put if kind == "PutRequest" else tables.delete
+                made.append(make(self.find(name), request))
+        if len({(write.table.name, write.key) for write in made}) < len(made):
+            raise invalid("Provided list of item keys contains duplicates")
+        for write in made:
+            self._write("BatchWriteItem", write)
+        return {"UnprocessedItems": {}}
+
+    @operation
+    def transact_write_items(
+        self, *, TransactItems: Sequence[Mapping[str, Any]], ClientRequestToken: str | None = None
+    ) -> dict[str, Any]:
+        made = transactions.writes(TransactItems, self.find)
+        token, now = ClientRequestToken, self.clock()
+        if token is not None and not 1 <= len(token) <= 36:
+            raise invalid(
+                f"1 validation error detected: Value '{token}' at 'clientRequestToken' failed to satisfy "
+                "constraint: Member must have length less than or equal to 36"
+            )
+        if token and self.tokens.repeated(token, TransactItems, now):
+            return {}
+        after, reasons = transactions.outcomes(made)
+        self.units["write"] += sum(2 * write.units for write in made)
+        if any(reason["Code"] != "None" for reason in reasons):
+            raise transactions.cancelled(reasons)
+        self.commit("TransactWriteItems", list(zip(made, after, strict=True)))
+        if token:
+            self.tokens.remember(token, TransactItems, now)
+        return {}
+
+    def cancellation_reasons(self, actions: Sequence[Mapping[str, Any]]) -> list[transactions.Reason]:
+        """The reasons that a transaction would be cancelled for now; nothing is changed or counted."""
+        with self.lock:
+            return transactions.outcomes(transactions.writes(actions, self.find))[1]
+
+    @operation
+    def execute_statement(self, **request: Any) -> dict[str, Any]:
+        self._write("ExecuteStatement", self._statement(request))
+        return {"Items": []}
+
+    @operation
+    def batch_execute_statement(self, *, Statements: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        if not 1 <= len(Statements) <= 25:
+            raise invalid(
+                "1 validation error detected: Value at 'statements' failed to satisfy constraint: "
+                "Member must have length less than or equal to 25 and greater than or equal to 1"
+            )
+        return {"Responses": [self._statement_response(request) for request in Statements]}
+
+    def _statement_response(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        ran: dict[str, str] = {}
+        try:
+            write = self._statement(request)
+            ran = {"TableName": write.table.name}
+            self._write("BatchExecuteStatement", write)
+        except Refusal as refusal:
+            code = refusal.code.removesuffix("Exception")
+            if code == "Validation":
+                code, ran = "ValidationError", {}
+            return {"Error": {"Code": code, "Message": refusal.message, **refusal.extra}, **ran}
+        return ran
+
+    def _statement(self, request: Mapping[str, Any]) -> Write:
+        unknown = request.keys() - {"Statement", "Parameters", "ReturnValuesOnConditionCheckFailure"}
+        if unknown:
+            raise TypeError(f"a statement does not know {', '.join(sorted(unknown))}")
+        statement = partiql.parse(request["Statement"])
+        table = self.find(statement.table)
+        values = statement.bind(request.get("Parameters", ()))
+        if table.key_name in statement.targets:
+            raise invalid(f"Cannot update attribute {table.key_name}. This attribute is part of the key")
+        return Write(
+            table,
+            table.key({table.key_name: statement.key(table.key_name, values)}),
+            lambda before: statement.run(before or {}, values),
+            statement.holds,
+            values,
+            request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD",
+            "Update",
+        )
+
+
+def _returned(wanted: str, write: Write, before: Item | None, after: Item | None) -> dict[str, Any]:
+    if wanted == "NONE":
+        return {}
+    source = before if wanted.endswith("OLD") else after
+    if source is None:
+        return {}
+    attributes: dict[str, Value] = copy(source)
+    if wanted.startswith("UPDATED"):
+        attributes = {name: value for name, value in attributes.items() if name in write.targets}
+    return {"Attributes": attributes} if attributes else {}

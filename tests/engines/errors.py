@@ -1,0 +1,64 @@
+"""What the engines raise: botocore's own exception classes, filled in as AWS fills them."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+
+class Refusal(Exception):
+    """A service's answer of no, before it is known which operation it answers.
+
+    `extra` holds the error's members beside code and message, such as `CancellationReasons`.
+    """
+
+    def __init__(
+        self, code: str, message: str, *, status: int = 400, query_code: str = "", extra: Any = None
+    ) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.status = status
+        self.query_code = query_code
+        self.extra: dict[str, Any] = extra or {}
+
+    def as_client_error(self, operation: str) -> ClientError:
+        """The exception that botocore raises for it; `operation` is in PascalCase."""
+        error = {"Message": self.message, "Code": self.code}
+        if self.query_code:
+            error["QueryErrorCode"] = self.query_code
+        response = {"Error": error, "ResponseMetadata": metadata(self.status), **self.extra}
+        return exception_class(self.query_code or self.code)(response, operation)  # type: ignore[arg-type]
+
+
+class ConditionFailed(Refusal):
+    """A condition was false; `item` is the stored item if the request asked for it and there is one."""
+
+    def __init__(self, item: dict[str, Any] | None) -> None:
+        extra = {"Item": item} if item is not None else {}
+        super().__init__("ConditionalCheckFailedException", "The conditional request failed", extra=extra)
+
+
+def invalid(message: str) -> Refusal:
+    """A `ValidationException`."""
+    return Refusal("ValidationException", message)
+
+
+@cache
+def exception_class(code: str) -> type[ClientError]:
+    """The subclass of `ClientError` that `client.exceptions` has under the error's name."""
+    return type(code.rpartition(".")[2], (ClientError,), {})
+
+
+class Exceptions:
+    """`client.exceptions`: one class for each error of the service."""
+
+    def __getattr__(self, name: str) -> type[ClientError]:
+        return ClientError if name == "ClientError" else exception_class(name)
+
+
+def metadata(status: int = 200) -> dict[str, Any]:
+    """`ResponseMetadata` as every answer has it."""
+    return {"RequestId": "0" * 32, "HTTPStatusCode": status, "HTTPHeaders": {}, "RetryAttempts": 0}

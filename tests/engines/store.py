@@ -1,0 +1,187 @@
+"""The state of the stand-in for DynamoDB, and what it reads out of it."""
+
+# ruff: noqa: N803 - the arguments have boto3's names
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+from tests.engines.conditions import condition, projection
+from tests.engines.engine import Clock, Engine, operation
+from tests.engines.errors import Refusal, invalid
+from tests.engines.expressions import bound
+from tests.engines.tables import Change, Commit, Table, Write, hashed
+from tests.engines.values import Item, copy
+
+MAX_PAGE: Final = 1024 * 1024
+MAX_BATCH: Final = 16 * 1024 * 1024
+
+
+class Store(Engine):
+    """Tables with a history of every commit, capacity units as AWS counts them, and the reading calls.
+
+    `stale` is asked at each read that is not consistent whether it shall find the item as it was before
+    its last write.
+    """
+
+    service: ClassVar[str] = "dynamodb"
+
+    def __init__(
+        self,
+        tables: Mapping[str, str],
+        clock: Clock = time.time,
+        *,
+        checked: bool = True,
+        record: bool = False,
+        stale: Callable[[], bool] = lambda: False,
+    ) -> None:
+        super().__init__(clock, checked=checked, record=record)
+        self.tables = {name: Table(name, key_name) for name, key_name in tables.items()}
+        self.history: list[Commit] = []
+        self.units: Counter[str] = Counter()
+        self.stale = stale
+
+    def find(self, name: str) -> Table:
+        """A table by its name; raises ResourceNotFoundException."""
+        if name not in self.tables:
+            raise Refusal("ResourceNotFoundException", "Requested resource not found")
+        return self.tables[name]
+
+    def snapshot(self) -> dict[str, dict[str, Item]]:
+        """All items now, by table and key; not to be changed."""
+        with self.lock:
+            return {name: dict(table.items) for name, table in self.tables.items()}
+
+    def commit(self, name: str, done: Sequence[tuple[Write, Item | None]]) -> None:
+        """Store what the writes leave, as one entry of the history."""
+        changes = tuple(
+            Change(write.table.name, write.key, write.before, after)
+            for write, after in done
+            if write.kind != "ConditionCheck"
+        )
+        for write, after in done:
+            if write.kind != "ConditionCheck":
+                write.table.put(write.key, after, write.size)
+        if changes:
+            self.history.append(Commit(len(self.history) + 1, self.clock(), name, changes))
+
+    def read(self, table: Table, key: str, consistent: bool, factor: float = 1) -> Item | None:
+        """An item as a read finds it, counted."""
+        item = table.items.get(key)
+        if not consistent and key in table.former and self.stale():
+            item = table.former[key]
+        units = max(1, -(-table.sizes.get(key, 0) // 4096))
+        self.units["read"] += units * (factor if consistent else 0.5)  # type: ignore[assignment]
+        return item
+
+    @operation
+    def get_item(
+        self,
+        *,
+        TableName: str,
+        Key: Mapping[str, Any],
+        ConsistentRead: bool = False,
+        ProjectionExpression: str | None = None,
+        ExpressionAttributeNames: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        table = self.find(TableName)
+        key, select = table.key(Key), _selector(ProjectionExpression, ExpressionAttributeNames)
+        item = self.read(table, key, ConsistentRead)
+        return {} if item is None else {"Item": select(item)}
+
+    @operation
+    def batch_get_item(self, *, RequestItems: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        if sum(len(request["Keys"]) for request in RequestItems.values()) > 100:
+            raise invalid("Too many items requested for the BatchGetItem call")
+        responses: dict[str, list[Item]] = {name: [] for name in RequestItems}
+        unprocessed: dict[str, dict[str, Any]] = {}
+        room = MAX_BATCH
+        for table, request, key in list(self._wanted(RequestItems)):
+            room -= table.sizes.get(key, 0)
+            if room < 0:
+                left = unprocessed.setdefault(table.name, {**request, "Keys": []})
+                left["Keys"].append({table.key_name: {"S": key}})
+                continue
+            item = self.read(table, key, request.get("ConsistentRead", False))
+            if item is not None:
+                responses[table.name].append(_select(request)(item))
+        return {"Responses": responses, "UnprocessedKeys": unprocessed}
+
+    def _wanted(self, requests: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[Table, Any, str]]:
+        # The answer's order is not the request's.
+        for name, request in requests.items():
+            table = self.find(name)
+            keys = [table.key(key) for key in request["Keys"]]
+            if not keys:
+                raise invalid(
+                    "1 validation error detected: Value at 'RequestItems.member.Keys' failed to satisfy "
+                    "constraint: Member must have length greater than or equal to 1"
+                )
+            if len(set(keys)) < len(keys):
+                raise invalid("Provided list of item keys contains duplicates")
+            yield from ((table, request, key) for key in sorted(keys, key=hashed))
+
+    @operation
+    def transact_get_items(self, *, TransactItems: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        if not 1 <= len(TransactItems) <= 100:
+            raise invalid(
+                "1 validation error detected: Value at 'transactItems' failed to satisfy constraint: "
+                "Member must have length less than or equal to 100 and greater than or equal to 1"
+            )
+        gets = [(self.find(entry["Get"]["TableName"]), entry["Get"]) for entry in TransactItems]
+        keys = [(table, table.key(get["Key"]), _select(get)) for table, get in gets]
+        if len({(table.name, key) for table, key, _ in keys}) < len(keys):
+            raise invalid("Transaction request cannot include multiple operations on one item")
+        found = [(self.read(table, key, True, factor=2), select) for table, key, select in keys]
+        return {"Responses": [{} if item is None else {"Item": select(item)} for item, select in found]}
+
+    @operation
+    def scan(
+        self,
+        *,
+        TableName: str,
+        Limit: int | None = None,
+        ExclusiveStartKey: Mapping[str, Any] | None = None,
+        ConsistentRead: bool = False,
+        FilterExpression: str | None = None,
+        ProjectionExpression: str | None = None,
+        ExpressionAttributeNames: Mapping[str, str] | None = None,
+        ExpressionAttributeValues: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        table, names = self.find(TableName), ExpressionAttributeNames
+        test = condition(FilterExpression, names, "FilterExpression") if FilterExpression else None
+        select = projection(ProjectionExpression, names) if ProjectionExpression else None
+        values = bound([e for e in (test, select) if e is not None], names, ExpressionAttributeValues)
+        if Limit is not None and Limit < 1:
+            raise invalid(
+                f"1 validation error detected: Value '{Limit}' at 'limit' failed to satisfy constraint: "
+                "Member must have value greater than or equal to 1"
+            )
+        keys = table.after(table.key(ExclusiveStartKey)) if ExclusiveStartKey else table.ordered()
+        items: list[Item] = []
+        scanned = read = 0
+        last = None
+        for key in keys:
+            item = table.former[key] if not ConsistentRead and self.stale() else table.items[key]
+            scanned += 1
+            read += table.sizes[key]
+            if item is not None and (test is None or test.run(item, values)):
+                items.append(copy(select.run(item, values) if select else item))
+            if scanned == Limit or read >= MAX_PAGE:
+                last = {"LastEvaluatedKey": {table.key_name: {"S": key}}}
+                break
+        self.units["read"] += max(1, -(-read // 4096)) * (1 if ConsistentRead else 0.5)  # type: ignore[assignment]
+        return {"Items": items, "Count": len(items), "ScannedCount": scanned, **(last or {})}
+
+
+def _select(request: Mapping[str, Any]) -> Callable[[Item], Item]:
+    return _selector(request.get("ProjectionExpression"), request.get("ExpressionAttributeNames"))
+
+
+def _selector(text: str | None, names: Mapping[str, str] | None) -> Callable[[Item], Item]:
+    compiled = projection(text, names) if text is not None else None
+    bound([] if compiled is None else [compiled], names, None)
+    return lambda item: copy(item if compiled is None else compiled.run(item, {}))

@@ -1,0 +1,214 @@
+"""Tables, what is written to them, and the history of it all."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Final
+
+from tests.engines.conditions import condition
+from tests.engines.errors import ConditionFailed, invalid
+from tests.engines.expressions import Compiled, Values, bound
+from tests.engines.updates import update
+from tests.engines.values import Item, Value, copy, size, stored
+
+MAX_ITEM: Final = 400 * 1024
+SCHEMA_MISMATCH: Final = "The provided key element does not match the schema"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One item as it was and as it is; None where there is none. Not to be changed."""
+
+    table: str
+    key: str
+    before: Item | None
+    after: Item | None
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What one write changed, all at once; numbers count from 1 in order of time."""
+
+    number: int
+    time: float
+    operation: str
+    changes: tuple[Change, ...]
+
+
+@cache
+def hashed(key: str) -> bytes:
+    """Where a key stands in the order of a scan."""
+    return hashlib.md5(key.encode(), usedforsecurity=False).digest()
+
+
+@dataclass(slots=True)
+class Table:
+    """Items by the text of their key; an item is replaced, never changed in place.
+
+    `former` holds each written item as it was before its last write, for reads that are not consistent.
+    """
+
+    name: str
+    key_name: str
+    items: dict[str, Item] = field(default_factory=dict)
+    former: dict[str, Item | None] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    _ordered: list[str] | None = None
+
+    def key(self, key: Mapping[str, Any]) -> str:
+        """The text of a `Key` parameter; raises a ValidationException for another schema."""
+        if key.keys() != {self.key_name}:
+            raise invalid(SCHEMA_MISMATCH)
+        return self._text(key[self.key_name], SCHEMA_MISMATCH)
+
+    def key_of(self, item: Mapping[str, Any]) -> str:
+        """The text of the key in an item to be put."""
+        if self.key_name not in item:
+            raise invalid(
+                f"One or more parameter values were invalid: Missing the key {self.key_name} in the item"
+            )
+        kind = next(iter(item[self.key_name]))
+        return self._text(
+            item[self.key_name],
+            "One or more parameter values were invalid: "
+            f"Type mismatch for key {self.key_name} expected: S actual: {kind}",
+        )
+
+    def _text(self, value: Mapping[str, Any], mismatch: str) -> str:
+        text = value.get("S")
+        if text is None:
+            raise invalid(mismatch)
+        if not text:
+            raise invalid(
+                "One or more parameter values are not valid. The AttributeValue for a key attribute "
+                f"cannot contain an empty string value. Key: {self.key_name}"
+            )
+        if len(text.encode()) > 2048:
+            raise invalid(
+                "One or more parameter values were invalid: "
+                "Size of hashkey has exceeded the maximum size limit of2048 bytes"
+            )
+        return str(text)
+
+    def put(self, key: str, item: Item | None, bytes_: int) -> None:
+        """Store an item of that size, or none."""
+        self.sizes[key] = bytes_
+        self.former[key] = self.items.get(key)
+        if (item is None) is (key in self.items):
+            self._ordered = None
+        if item is None:
+            self.items.pop(key, None)
+        else:
+            self.items[key] = item
+
+    def ordered(self) -> list[str]:
+        """All keys in the order of a scan, which is that of their hashes."""
+        if self._ordered is None:
+            self._ordered = sorted(self.items, key=hashed)
+        return self._ordered
+
+    def after(self, key: str) -> list[str]:
+        """The keys that a scan finds after `key`, whether that is still there or not."""
+        return [other for other in self.ordered() if hashed(other) > hashed(key)]
+
+
+@dataclass(slots=True)
+class Write:
+    """One action on one item: its condition and what it makes of the item.
+
+    `tells` is whether a failed condition returns the item (`ALL_OLD`).
+    """
+
+    table: Table
+    key: str
+    run: Callable[[Item | None], Item | None]
+    condition: Callable[[Item, Values], bool] | None
+    values: dict[str, Value]
+    tells: bool
+    kind: str
+    size: int = 0  # of the item that it leaves, in bytes
+    targets: frozenset[str] = frozenset()  # what an Update changes
+
+    @property
+    def before(self) -> Item | None:
+        return self.table.items.get(self.key)
+
+    def outcome(self) -> Item | None:
+        """The item after the write; raises `ConditionFailed`, or a ValidationException."""
+        before = self.before
+        if self.condition is not None and not self.condition(before or {}, self.values):
+            raise ConditionFailed(copy(before) if self.tells and before is not None else None)
+        after = self.run(before)
+        if after is not None and self.kind == "Update":
+            self.size = size(after)
+            if self.size > MAX_ITEM:
+                raise invalid("Item size to update has exceeded the maximum allowed size")
+        return after
+
+    @property
+    def units(self) -> int:
+        """Write units of the write outside a transaction, whether it is done or refused."""
+        return max(1, -(-max(self.size, self.table.sizes.get(self.key, 0)) // 1024))
+
+
+def put(table: Table, request: Mapping[str, Any]) -> Write:
+    """The write that a `Put` asks for."""
+    key = table.key_of(request["Item"])
+    item = {name: stored(value) for name, value in request["Item"].items()}
+    write = _write(table, key, "Put", request, lambda _before: item)
+    write.size = size(item)
+    if write.size > MAX_ITEM:
+        raise invalid("Item size has exceeded the maximum allowed size")
+    return write
+
+
+def delete(table: Table, request: Mapping[str, Any]) -> Write:
+    """The write that a `Delete` asks for."""
+    return _write(table, table.key(request["Key"]), "Delete", request, lambda _before: None)
+
+
+def check(table: Table, request: Mapping[str, Any]) -> Write:
+    """The write that a `ConditionCheck` asks for, which changes nothing."""
+    return _write(table, table.key(request["Key"]), "ConditionCheck", request, lambda before: before)
+
+
+def change(table: Table, request: Mapping[str, Any]) -> Write:
+    """The write that an `Update` asks for; without an expression it only creates what is not there."""
+    key, text = table.key(request["Key"]), request.get("UpdateExpression")
+    names = request.get("ExpressionAttributeNames")
+    compiled = None if text is None else update(text, names)
+    if compiled is not None and table.key_name in compiled.targets:
+        raise invalid(
+            f"One or more parameter values were invalid: Cannot update attribute {table.key_name}. "
+            "This attribute is part of the key"
+        )
+    values: dict[str, Value] = {}
+
+    def run(before: Item | None) -> Item:
+        item = {table.key_name: {"S": key}} if before is None else before
+        return item if compiled is None else compiled.run(item, values)
+
+    write = _write(table, key, "Update", request, run, compiled=compiled)
+    values |= write.values
+    return write
+
+
+def _write(
+    table: Table,
+    key: str,
+    kind: str,
+    request: Mapping[str, Any],
+    run: Callable[[Item | None], Item | None],
+    *,
+    compiled: Compiled | None = None,
+) -> Write:
+    names, text = request.get("ExpressionAttributeNames"), request.get("ConditionExpression")
+    test = None if text is None else condition(text, names)
+    expressions = [expression for expression in (compiled, test) if expression is not None]
+    values = bound(expressions, names, request.get("ExpressionAttributeValues"))
+    tells = request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
+    targets = compiled.targets if compiled is not None else frozenset()
+    return Write(table, key, run, test.run if test else None, values, tells, kind, targets=targets)

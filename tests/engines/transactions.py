@@ -1,0 +1,113 @@
+"""`TransactWriteItems`: all of it or nothing, and why.
+
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tests.engines import tables
+from tests.engines.errors import ConditionFailed, Refusal, invalid
+from tests.engines.tables import Table, Write
+from tests.engines.values import Item
+
+MAX_ACTIONS: Final = 100
+MAX_BYTES: Final = 4 * 1024 * 1024
+TOKEN_SECONDS: Final = 600
+_KINDS: Final[dict[str, Callable[[Table, Mapping[str, Any]], Write]]] = {
+    "Put": tables.put,
+    "Update": tables.change,
+    "Delete": tables.delete,
+    "ConditionCheck": tables.check,
+}
+Reason = dict[str, Any]
+
+
+def cancelled(reasons: Sequence[Reason]) -> Refusal:
+    """A `TransactionCanceledException` for these reasons, one per action."""
+    codes = ", ".join(reason["Code"] for reason in reasons)
+    message = f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]"
+    extra = {"Message": message, "CancellationReasons": list(reasons)}
+    return Refusal("TransactionCanceledException", message, extra=extra)
+
+
+def writes(actions: Sequence[Mapping[str, Any]], find: Callable[[str], Table]) -> list[Write]:
+    """The writes of a transaction; raises a ValidationException for one that can never be done."""
+    if not 1 <= len(actions) <= MAX_ACTIONS:
+        bound = "greater than or equal to 1" if not actions else f"less than or equal to {MAX_ACTIONS}"
+        raise invalid(
+            f"1 validation error detected: Value '{list(actions)}' at 'transactItems' failed to satisfy "
+            f"constraint: Member must have length {bound}"
+        )
+    made, reasons = [], [{"Code": "None"} for _ in actions]
+    for index, action in enumerate(actions):
+        if len(action) != 1:
+            raise invalid(
+                "TransactItems can only contain one of Check, Put, Update or Delete"
+                if action
+                else "TransactWriteRequest should contain Delete or Put or Update or ConditionCheck"
+            )
+        ((kind, request),) = action.items()
+        try:
+            made.append(_KINDS[kind](find(request["TableName"]), request))
+        except Refusal as refusal:
+            # A key of the wrong type is told in the reasons, unlike every other mistake (measured on AWS).
+            if not (refusal.message == tables.SCHEMA_MISMATCH or "Type mismatch for key" in refusal.message):
+                raise
+            reasons[index] = {"Code": "ValidationError", "Message": refusal.message}
+    if len({(write.table.name, write.key) for write in made}) < len(made):
+        raise invalid("Transaction request cannot include multiple operations on one item")
+    if sum(write.size for write in made) > MAX_BYTES:
+        raise invalid("Transaction request exceeds the 4MB transaction size limit")
+    if len(made) < len(actions):
+        raise cancelled(reasons)
+    return made
+
+
+def outcomes(made: Sequence[Write]) -> tuple[list[Item | None], list[Reason]]:
+    """What each write would leave, and a reason for each, `None` as code where it can be done."""
+    after: list[Item | None] = []
+    reasons: list[Reason] = []
+    for write in made:
+        reason: Reason = {"Code": "None"}
+        left = None
+        try:
+            left = write.outcome()
+        except ConditionFailed as failed:
+            reason = {"Code": "ConditionalCheckFailed", "Message": failed.message, **failed.extra}
+        except Refusal as refusal:
+            reason = {"Code": "ValidationError", "Message": refusal.message}
+        after.append(left)
+        reasons.append(reason)
+    return after, reasons
+
+
+@dataclass(slots=True)
+class Tokens:
+    """The transactions of the last ten minutes by their `ClientRequestToken`."""
+
+    done: dict[str, tuple[float, str]] = field(default_factory=dict)
+
+    def repeated(self, token: str, actions: Any, now: float) -> bool:
+        """Whether this very request was done; raises IdempotentParameterMismatchException for another."""
+        expires, fingerprint = self.done.get(token, (now, ""))
+        if expires <= now:
+            return False
+        if fingerprint != _fingerprint(actions):
+            raise Refusal(
+                "IdempotentParameterMismatchException",
+                "Request token already in use for another request with a different payload",
+            )
+        return True
+
+    def remember(self, token: str, actions: Any, now: float) -> None:
+        """Keep a request that was done."""
+        self.done[token] = (now + TOKEN_SECONDS, _fingerprint(actions))
+
+
+def _fingerprint(actions: Any) -> str:
+    return json.dumps(actions, sort_keys=True, default=repr)
