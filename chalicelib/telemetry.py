@@ -3,7 +3,11 @@
 Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
 
+from typing import Final
+
 from aws_lambda_powertools import Logger, Metrics
 
+NAMESPACE: Final = "IMS"
+
 logger = Logger(service="ims")
-metrics = Metrics(namespace="IMS", service="ims")
+metrics = Metrics(namespace=NAMESPACE, service="ims")

@@ -1,0 +1,72 @@
+"""Settles a batch of messages: releases first, then reservations, each in groups of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from chalicelib.consumer.groups import Group, work_through
+from chalicelib.consumer.hints import Hints
+from chalicelib.consumer.outbox import Outbox
+from chalicelib.consumer.pace import Pace
+from chalicelib.consumer.publisher import Publisher
+from chalicelib.consumer.releasing import Releasing
+from chalicelib.consumer.report import Report
+from chalicelib.consumer.reserving import Reserving
+from chalicelib.core.inbox import Message, Task, sort
+from chalicelib.core.messages import Release, Reserve
+from chalicelib.core.packing import pack
+from chalicelib.core.releases import Cancelled
+from chalicelib.store.batch_get import MAX_KEYS
+from chalicelib.store.transactions import OrderStore
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """Settles batches of messages from the inventory queue; it keeps nothing between batches but hints."""
+
+    store: OrderStore
+    publisher: Publisher
+    record_ttl_days: int
+    report: Report = field(default_factory=Report)
+    hints: Hints = field(default_factory=Hints)
+
+    def settle(self, messages: Sequence[Message], pace: Pace) -> set[str]:
+        """Settle `messages`; returns the ids of those that SQS shall deliver again.
+
+        Every order in a message whose id is not returned is recorded, and its answer is in the OMS's queue.
+        """
+        # A record lives from when its order was settled, which is after the message was made; the day is
+        # for clocks that disagree.
+        oldest = pace.now() - timedelta(days=self.record_ttl_days - 1)
+        inbox = sort(messages, oldest)
+        self.report.received(messages, inbox)
+        failed = {message.id for message, _ in inbox.poison}
+        # Releases first: a reservation whose release is in the same batch then takes no stock at all.
+        for tasks, work in ((inbox.releases, self._release), (inbox.reserves, self._reserve)):
+            outbox = Outbox(self.publisher, self.store, pace, self.report)
+            unsettled = work(list(tasks.values()), outbox, pace) if tasks else set()
+            failed |= {message.id for order_id in unsettled for message in tasks[order_id].messages}
+            self.report.answered(tasks, outbox.delivered)
+        self.report.unsettled(len(failed))
+        return failed
+
+    def _reserve(self, tasks: Sequence[Task], outbox: Outbox, pace: Pace) -> set[str]:
+        redelivered = {task.command.order_id for task in tasks if task.redelivered}
+        reserving = Reserving(self.store, outbox, self.hints, pace, self.report, redelivered)
+        orders = [task.command for task in tasks if isinstance(task.command, Reserve)]
+        return work_through([Group(group) for group in pack(orders)], reserving.settle, pace, self.report)
+
+    def _release(self, tasks: Sequence[Task], outbox: Outbox, pace: Pace) -> set[str]:
+        releasing = Releasing(self.store, outbox, pace, self.report)
+
+        def settle(unread: Group[Release]) -> set[str]:
+            # What an order gives back, and so how many fit into a transaction, stands in its record.
+            records = self.store.read(unread.order_ids, (), pace.pause).records
+            orders = [Cancelled(order_id, records[order_id]) for order_id in unread.order_ids]
+            return work_through([Group(group) for group in pack(orders)], releasing.settle, pace, self.report)
+
+        orders = [task.command for task in tasks if isinstance(task.command, Release)]
+        chunks = [Group(orders[start : start + MAX_KEYS]) for start in range(0, len(orders), MAX_KEYS)]
+        return work_through(chunks, settle, pace, self.report)

@@ -1,0 +1,108 @@
+"""Works through groups of orders: each is settled, tried again, halved or given up; none blocks another."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Generic, Protocol, TypeVar
+
+from chalicelib.consumer.pace import Pace
+from chalicelib.core.records import Known
+from chalicelib.errors import Contended, OutOfTime, Refused, Throttled, TransactionCancelled, Unreachable
+
+HALVE_AFTER: Final = 3
+"""A group that has lost so many times in a row is halved: fewer items meet less traffic."""
+
+# Whatever the orders, such a call fails; halving would only make it fail more often.
+# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/CommonErrors.html
+_HOPELESS: Final = frozenset(
+    {
+        "AccessDeniedException",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "InvalidSignatureException",
+        "MissingAuthenticationTokenException",
+        "NoCredentialsError",
+        "ResourceNotFoundException",
+        "UnrecognizedClientException",
+    }
+)
+
+
+class Order(Protocol):
+    """Anything with an order id."""
+
+    @property
+    def order_id(self) -> str: ...
+
+
+_O = TypeVar("_O", bound=Order)
+
+
+class Reporter(Protocol):
+    """Who is told what happens to groups."""
+
+    def retry(self, order_ids: Sequence[str], why: Exception) -> None: ...
+    def failed(self, order_id: str, why: Exception) -> None: ...
+
+
+@dataclass(slots=True)
+class Group(Generic[_O]):
+    """Orders that are settled in one transaction, what is known of them, and how often that has failed."""
+
+    orders: Sequence[_O]
+    known: Known = field(default_factory=Known)
+    attempt: int = 0
+
+    @property
+    def order_ids(self) -> list[str]:
+        return [order.order_id for order in self.orders]
+
+    def halves(self) -> list[Group[_O]]:
+        """The group as two, or as it is if it has one order; both keep what is known."""
+        middle = len(self.orders) // 2
+        parts = [self.orders[:middle], self.orders[middle:]]
+        return [Group(orders, self.known, self.attempt) for orders in parts if orders]
+
+
+def work_through(
+    groups: Iterable[Group[_O]], settle: Callable[[Group[_O]], set[str]], pace: Pace, report: Reporter
+) -> set[str]:
+    """Settle all `groups` before time is up; returns the ids of the orders that are not settled.
+
+    `settle` returns those of a group's orders that failed alone, and raises where the whole group must
+    be tried again or given up. A group that lost to other traffic goes to the back of the queue.
+    """
+    queue = deque(groups)
+    failed: set[str] = set()
+    while queue:
+        group = queue.popleft()
+        try:
+            pace.check()
+            failed |= settle(group)
+        except OutOfTime:
+            queue.appendleft(group)
+            break
+        except Exception as error:  # noqa: BLE001 - an unforeseen fault of one order must not fail the others
+            if _may_pass(error):
+                report.retry(group.order_ids, error)
+                group.attempt += 1
+                queue.extend(group.halves() if group.attempt % HALVE_AFTER == 0 else [group])
+                try:
+                    pace.pause(group.attempt - 1)
+                except OutOfTime:
+                    break
+            elif len(group.orders) > 1 and not (isinstance(error, Refused) and error.code in _HOPELESS):
+                queue.extendleft(reversed(group.halves()))
+            else:
+                for order_id in group.order_ids:
+                    report.failed(order_id, error)
+                failed.update(group.order_ids)
+    return failed.union(*(group.order_ids for group in queue))
+
+
+def _may_pass(error: Exception) -> bool:
+    if isinstance(error, TransactionCancelled):
+        return error.mendable
+    return isinstance(error, Contended | Throttled | Unreachable)

@@ -1,0 +1,63 @@
+"""Settles one group of releases: first answers out, stock back, publish, mark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chalicelib.consumer.groups import Group
+from chalicelib.consumer.outbox import Outbox
+from chalicelib.consumer.pace import Pace
+from chalicelib.consumer.report import Report
+from chalicelib.consumer.reserving import PLANS
+from chalicelib.core.answers import owed
+from chalicelib.core.moments import iso
+from chalicelib.core.releases import Cancelled, ReleasePlan, plan_releases
+from chalicelib.errors import Contended
+from chalicelib.store.transactions import OrderStore
+
+
+@dataclass(frozen=True)
+class Releasing:
+    """Settles groups of cancelled orders, whose records have been read."""
+
+    store: OrderStore
+    outbox: Outbox
+    pace: Pace
+    report: Report
+
+    def settle(self, group: Group[Cancelled]) -> set[str]:
+        """Settle `group`; returns the ids of the orders of which an answer could not be sent.
+
+        Raises `AwsError`, `Contended` or `OutOfTime` where nothing was written, or nobody knows.
+        """
+        unsent: set[str] = set()
+        for _ in range(PLANS):
+            orders = [order.as_known(group.known) for order in group.orders if order.order_id not in unsent]
+            unsent |= self._send_first(orders)
+            open_orders = [order for order in orders if order.releasable and order.order_id not in unsent]
+            now = self.pace.now()
+            release = plan_releases(open_orders, group.known.missing, iso(now))
+            if self.store.commit(release.actions, now, group.known):
+                return unsent | self._committed(orders, release)
+        raise Contended("the orders or the SKUs kept changing")
+
+    def _send_first(self, orders: Sequence[Cancelled]) -> set[str]:
+        """Send the answers still owed to reserved orders: a released order owes no more than its release."""
+        return self.outbox.send(
+            [
+                answer
+                for order in orders
+                if order.releasable
+                and order.record
+                and order.order_id not in self.outbox.delivered
+                and (answer := owed(order.record))
+            ]
+        )
+
+    def _committed(self, orders: Sequence[Cancelled], release: ReleasePlan) -> set[str]:
+        before = [order.record for order in orders if order.record and not order.releasable]
+        if release.answers:
+            self.report.released([answer.order_id for answer in release.answers])
+        self.report.duplicates([record.order_id for record in before])
+        return self.outbox.deliver([*release.answers, *filter(None, map(owed, before))])

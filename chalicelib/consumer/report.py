@@ -1,0 +1,88 @@
+"""What the consumer tells its operators: metrics, and one log line a group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from aws_lambda_powertools.metrics import MetricUnit, single_metric
+
+from chalicelib.core.inbox import Inbox, Message, Task
+from chalicelib.core.planner import Decision
+from chalicelib.telemetry import NAMESPACE, logger, metrics
+
+_COUNT = MetricUnit.Count
+_MILLISECONDS = MetricUnit.Milliseconds
+
+
+class Report:
+    """Counts and logs what happens; order ids are logged, customers and items are not."""
+
+    def received(self, messages: Sequence[Message], inbox: Inbox) -> None:
+        """A batch has come in; poison is left to the dead-letter queue."""
+        metrics.add_metric("BatchSize", _COUNT, len(messages))
+        for message, why in inbox.poison:
+            logger.error(
+                "message is poison", message_id=message.id, reason=str(why), receives=message.receives
+            )
+        if inbox.poison:
+            metrics.add_metric("PoisonMessages", _COUNT, len(inbox.poison))
+        self.mismatched(inbox.mismatched)
+
+    def decided(self, decisions: Sequence[Decision]) -> None:
+        """A group of orders is committed."""
+        rejected = {d.order.order_id: d.failure.value for d in decisions if d.failure}
+        reserved = [d.order.order_id for d in decisions if not d.failure]
+        metrics.add_metric("GroupSize", _COUNT, len(decisions))
+        if reserved:
+            metrics.add_metric("OrdersReserved", _COUNT, len(reserved))
+        for reason in set(rejected.values()):
+            count = sum(1 for other in rejected.values() if other == reason)
+            with single_metric("OrdersRejected", _COUNT, count, namespace=NAMESPACE) as metric:
+                metric.add_dimension("service", metrics.service)
+                metric.add_dimension("reason", reason)
+        logger.info("orders settled", reserved=reserved, rejected=rejected)
+
+    def released(self, order_ids: Sequence[str]) -> None:
+        """A group of releases is committed."""
+        metrics.add_metric("GroupSize", _COUNT, len(order_ids))
+        metrics.add_metric("OrdersReleased", _COUNT, len(order_ids))
+        logger.info("orders released", released=order_ids)
+
+    def duplicates(self, order_ids: Sequence[str]) -> None:
+        """Orders came again that were settled before."""
+        if order_ids:
+            metrics.add_metric("Duplicates", _COUNT, len(order_ids))
+            logger.info("orders settled before", duplicates=order_ids)
+
+    def mismatched(self, order_ids: Sequence[str]) -> None:
+        """Orders came again with other items; what came first stands."""
+        if order_ids:
+            metrics.add_metric("MismatchedOrders", _COUNT, len(order_ids))
+            logger.warning("orders came again with other items; the first stands", orders=order_ids)
+
+    def retry(self, order_ids: Sequence[str], why: Exception) -> None:
+        """A group will be tried again."""
+        metrics.add_metric("Retries", _COUNT, 1)
+        logger.info("group is tried again", orders=order_ids, reason=str(why))
+
+    def failed(self, order_id: str, why: Exception) -> None:
+        """An order is left to be delivered again, or to the dead-letter queue."""
+        logger.error("order could not be settled", order_id=order_id, exc_info=why)
+
+    def unmarked(self, count: int, why: Exception | None = None) -> None:
+        """Answers were sent, but their records do not say so: they may be sent once more."""
+        logger.warning(
+            "answers sent but not marked as published", count=count, reason=str(why) if why else None
+        )
+
+    def answered(self, tasks: Mapping[str, Task], delivered: Mapping[str, datetime]) -> None:
+        """Answers went out, each at the moment that `delivered` says."""
+        for order_id, moment in delivered.items():
+            for message in tasks[order_id].messages:
+                waited = moment.timestamp() * 1000 - message.sent_at
+                metrics.add_metric("TimeToAnswer", _MILLISECONDS, max(0.0, waited))
+
+    def unsettled(self, count: int) -> None:
+        """The batch is done, and `count` of its messages will be delivered again."""
+        metrics.add_metric("MessagesFailed", _COUNT, count)
