@@ -3,11 +3,15 @@
 Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
 
+import os
 from typing import Final
 
 from aws_lambda_powertools import Logger, Metrics
 
 NAMESPACE: Final = "IMS"
 
-logger = Logger(service="ims")
-metrics = Metrics(namespace=NAMESPACE, service="ims")
+SERVICE: Final = os.environ.get("POWERTOOLS_SERVICE_NAME", "ims")
+"""One name a stage, so that two stages in one account keep their metrics apart."""
+
+logger = Logger(service=SERVICE)
+metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
