@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
 
     from chalicelib.auth.verifier import Verifier
+    from chalicelib.consumer.consumer import Consumer
+    from chalicelib.store.adjustments import Adjustments
+    from chalicelib.store.inventory import Inventory
+    from chalicelib.store.products import Products
+    from chalicelib.store.records import OrderRecords
 
 
 @cache
@@ -50,6 +55,50 @@ def queues() -> QueueSettings:
 def auth() -> AuthSettings:
     """Issuer, audience and key set of the tokens."""
     return AuthSettings.load()
+
+
+@cache
+def products() -> Products:
+    """Products, with their stock's beginning and end."""
+    from chalicelib.store.products import Products
+
+    return Products(dynamodb(), tables())
+
+
+@cache
+def inventory() -> Inventory:
+    """Stock levels, for reading."""
+    from chalicelib.store.inventory import Inventory
+
+    return Inventory(dynamodb(), tables())
+
+
+@cache
+def adjustments() -> Adjustments:
+    """Changes of stock over REST."""
+    from chalicelib.store.adjustments import Adjustments
+
+    return Adjustments(dynamodb(), tables())
+
+
+@cache
+def order_records() -> OrderRecords:
+    """Orders' records, for reading."""
+    from chalicelib.store.records import OrderRecords
+
+    return OrderRecords(dynamodb(), tables())
+
+
+@cache
+def consumer() -> Consumer:
+    """The consumer of the inventory queue."""
+    from chalicelib.consumer.consumer import Consumer
+    from chalicelib.consumer.publisher import Publisher
+    from chalicelib.store.transactions import OrderStore
+
+    store = OrderStore(dynamodb(), tables())
+    publisher = Publisher(sqs(), queues().oms_events_queue_url)
+    return Consumer(store, publisher, tables().record_ttl_days)
 
 
 @cache

@@ -44,7 +44,7 @@ class Reporter(Protocol):
     """Who is told what happens to groups."""
 
     def retry(self, order_ids: Sequence[str], why: Exception) -> None: ...
-    def failed(self, order_id: str, why: Exception) -> None: ...
+    def failed(self, order_ids: Sequence[str], why: Exception) -> None: ...
 
 
 @dataclass(slots=True)
@@ -76,33 +76,44 @@ def work_through(
     """
     queue = deque(groups)
     failed: set[str] = set()
-    while queue:
-        group = queue.popleft()
-        try:
+    try:
+        while queue:
             pace.check()
-            failed |= settle(group)
-        except OutOfTime:
-            queue.appendleft(group)
-            break
-        except Exception as error:  # noqa: BLE001 - an unforeseen fault of one order must not fail the others
-            if _may_pass(error):
-                report.retry(group.order_ids, error)
-                group.attempt += 1
-                queue.extend(group.halves() if group.attempt % HALVE_AFTER == 0 else [group])
-                try:
-                    pace.pause(group.attempt - 1)
-                except OutOfTime:
-                    break
-            elif len(group.orders) > 1 and not (isinstance(error, Refused) and error.code in _HOPELESS):
-                queue.extendleft(reversed(group.halves()))
+            try:
+                unsettled = settle(queue[0])
+            except OutOfTime:
+                raise
+            except Exception as error:  # noqa: BLE001 - an unforeseen fault of one order must not fail the others
+                group = queue.popleft()
+                if _may_pass(error):
+                    report.retry(group.order_ids, error)
+                    queue.extend(_again(group, error))
+                    pace.pause(group.attempt)
+                elif len(group.orders) > 1 and not _hopeless(error):
+                    queue.extendleft(reversed(group.halves()))
+                else:
+                    failed.update(group.order_ids)
+                    report.failed(group.order_ids, error)
             else:
-                for order_id in group.order_ids:
-                    report.failed(order_id, error)
-                failed.update(group.order_ids)
+                failed |= unsettled
+                queue.popleft()
+    except OutOfTime:
+        pass  # what is still in the queue is not settled
     return failed.union(*(group.order_ids for group in queue))
+
+
+def _again(group: Group[_O], error: Exception) -> list[Group[_O]]:
+    """The group for its next try: as it is, or halved, if other traffic has beaten it often enough."""
+    group = Group(group.orders, group.known, group.attempt + 1)
+    beaten = isinstance(error, TransactionCancelled | Contended)
+    return group.halves() if beaten and group.attempt % HALVE_AFTER == 0 else [group]
 
 
 def _may_pass(error: Exception) -> bool:
     if isinstance(error, TransactionCancelled):
         return error.mendable
     return isinstance(error, Contended | Throttled | Unreachable)
+
+
+def _hopeless(error: Exception) -> bool:
+    return isinstance(error, Refused) and error.code in _HOPELESS

@@ -66,9 +66,9 @@ class Report:
         metrics.add_metric("Retries", _COUNT, 1)
         logger.info("group is tried again", orders=order_ids, reason=str(why))
 
-    def failed(self, order_id: str, why: Exception) -> None:
-        """An order is left to be delivered again, or to the dead-letter queue."""
-        logger.error("order could not be settled", order_id=order_id, exc_info=why)
+    def failed(self, order_ids: Sequence[str], why: Exception) -> None:
+        """Orders are left to be delivered again, or to the dead-letter queue."""
+        logger.error("orders could not be settled", orders=order_ids, exc_info=why)
 
     def unmarked(self, count: int, why: Exception | None = None) -> None:
         """Answers were sent, but their records do not say so: they may be sent once more."""
