@@ -28,7 +28,7 @@ class Refusal(Exception):
         """The exception that botocore raises for it; `operation` is in PascalCase."""
         error = {"Message": self.message, "Code": self.code}
         if self.query_code:
-            error["QueryErrorCode"] = self.query_code
+            error |= {"QueryErrorCode": self.query_code, "Type": "Sender"}
         response = {"Error": error, "ResponseMetadata": metadata(self.status), **self.extra}
         return exception_class(self.query_code or self.code)(response, operation)  # type: ignore[arg-type]
 

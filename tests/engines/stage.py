@@ -1,4 +1,4 @@
-"""A whole stage in memory, with the attributes of the `stage` fixture that tests of behaviour use."""
+"""A whole stage in memory, with the attributes that the `stage` fixture has on the embedded AWS."""
 
 from __future__ import annotations
 
@@ -8,19 +8,32 @@ from typing import Any
 from chalicelib.settings import TableSettings
 from tests.engines.clock import FakeClock
 from tests.engines.dynamodb import FakeDynamoDB
+from tests.engines.queues import Disorder, Queue
+from tests.engines.sqs import FakeSQS
 
 
 @dataclass(frozen=True, slots=True)
 class FakeStage:
-    """Tables as in production, under their own names."""
+    """Tables and queues as in production; the clients are `Any` to stand where boto3's are asked for."""
 
     clock: FakeClock
     tables: TableSettings
-    dynamodb: Any  # a FakeDynamoDB; Any lets it stand where a DynamoDBClient is asked for
+    dynamodb: Any
+    sqs: Any
+    inventory_queue_url: str
+    dlq_url: str
+    oms_queue_url: str
 
 
-def fake_stage(clock: FakeClock | None = None, **options: Any) -> FakeStage:
-    """A fresh, empty stage; `options` are those of `Engine`."""
+def fake_stage(
+    clock: FakeClock | None = None,
+    *,
+    visibility_seconds: float = 30,
+    max_receive_count: int = 3,
+    disorder: Disorder | None = None,
+    **options: Any,
+) -> FakeStage:
+    """A fresh, empty stage; `options` are those of `Engine`, the others those of `Queue` and `FakeSQS`."""
     clock = clock or FakeClock()
     tables = TableSettings.load(
         {
@@ -34,4 +47,20 @@ def fake_stage(clock: FakeClock | None = None, **options: Any) -> FakeStage:
         tables.inventory_table: "sku",
         tables.processed_events_table: "order_id",
     }
-    return FakeStage(clock=clock, tables=tables, dynamodb=FakeDynamoDB(keys, clock, **options))
+    dlq = Queue("IMS-InventoryDLQ", retention=14 * 24 * 3600)
+    oms = Queue("OMS-OrderEventsQueue")
+    inventory = Queue(
+        "IMS-InventoryQueue",
+        visibility=visibility_seconds,
+        dead_letter=dlq.name,
+        max_receive_count=max_receive_count,
+    )
+    return FakeStage(
+        clock=clock,
+        tables=tables,
+        dynamodb=FakeDynamoDB(keys, clock, **options),
+        sqs=FakeSQS([inventory, dlq, oms], clock, disorder=disorder, **options),
+        inventory_queue_url=inventory.url,
+        dlq_url=dlq.url,
+        oms_queue_url=oms.url,
+    )
