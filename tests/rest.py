@@ -1,0 +1,137 @@
+"""Calls the real Chalice app in this process, with events of the shape that API Gateway sends."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urlencode
+from uuid import uuid4
+
+from chalice.local import LocalChalice, RouteMatcher
+
+from chalicelib import clients
+
+APP = Path(__file__).parent.parent / "app.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer; `json` is its body, None where it is empty. Header names are in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    json: Any
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields that the problem details blame."""
+        return [error["field"] for error in self.json["errors"]]
+
+    @property
+    def code(self) -> str:
+        """The problem's code."""
+        return str(self.json["code"])
+
+
+class Rest:
+    """A caller of the API; `principal` is whose token the authorizer has let through."""
+
+    def __init__(self, principal: str = "tester") -> None:
+        self.principal = principal
+
+    def get(self, path: str, **query: Any) -> Answer:
+        return self.call("GET", path, query=query)
+
+    def post(self, path: str, body: Any, **headers: str) -> Answer:
+        return self.call("POST", path, body, headers=headers)
+
+    def put(self, path: str, body: Any, **headers: str) -> Answer:
+        return self.call("PUT", path, body, headers=headers)
+
+    def patch(self, path: str, body: Any) -> Answer:
+        return self.call("PATCH", path, body)
+
+    def delete(self, path: str) -> Answer:
+        return self.call("DELETE", path)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str | None] | None = None,
+    ) -> Answer:
+        """Make a call; `body` is sent as JSON, as it is if it is text, base64-encoded if it is bytes.
+
+        `Idempotency_Key` stands for `Idempotency-Key` in `headers`; None as a value leaves a header out.
+        """
+        sent: dict[str, str | None] = {"Content-Type": "application/json"} if body is not None else {}
+        sent |= {name.replace("_", "-"): value for name, value in (headers or {}).items()}
+        event = self.event(method, f"{path}?{urlencode(query or {}, doseq=True)}".rstrip("?"))
+        event["headers"] = {name: value for name, value in sent.items() if value is not None} or None
+        event["isBase64Encoded"] = isinstance(body, bytes)
+        if isinstance(body, bytes):
+            event["body"] = b64encode(body).decode()
+        elif body is not None:
+            event["body"] = body if isinstance(body, str) else json.dumps(body)
+        said = threaded_app()(event, SimpleNamespace(aws_request_id="lambda-request"))
+        answer_headers = {name.lower(): value for name, value in said["headers"].items()}
+        return Answer(said["statusCode"], answer_headers, json.loads(said["body"]) if said["body"] else None)
+
+    def event(self, method: str, target: str) -> dict[str, Any]:
+        """The event for a call without a body; `target` is path and query, percent-encoded."""
+        match = RouteMatcher(list(threaded_app().routes)).match_route(target)
+        path = target.partition("?")[0]
+        return {
+            "resource": match.route,
+            "path": path,
+            "httpMethod": method,
+            "headers": None,
+            "multiValueHeaders": None,
+            "queryStringParameters": None,
+            "multiValueQueryStringParameters": match.query_params or None,
+            "pathParameters": match.captured or None,
+            "stageVariables": None,
+            "requestContext": {
+                "resourcePath": match.route,
+                "httpMethod": method,
+                "path": f"/api{path}",
+                "stage": "api",
+                "requestId": str(uuid4()),
+                "authorizer": {"principalId": self.principal},
+            },
+            "body": None,
+            "isBase64Encoded": False,
+        }
+
+
+class _ThreadedApp(LocalChalice):
+    """As in Chalice's local server: each thread has a current request of its own."""
+
+
+@cache
+def threaded_app() -> Any:
+    """An app of our own, made from `app.py`, since its class is changed."""
+    spec = importlib.util.spec_from_file_location("app_in_threads", APP)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.app.__class__ = _ThreadedApp
+    return module.app
+
+
+def forget_clients() -> None:
+    """Empty the caches of `chalicelib.clients`, so that it reads the environment anew."""
+    for value in vars(clients).values():
+        if hasattr(value, "cache_clear"):
+            value.cache_clear()
