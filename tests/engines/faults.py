@@ -1,0 +1,199 @@
+"""What can go wrong with a call; each fault answers or raises in the call's place.
+
+Sources: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
+and https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CancellationReason.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Final
+from uuid import uuid4
+
+from botocore.exceptions import ClientError, ConnectionClosedError, ConnectTimeoutError, ReadTimeoutError
+
+from tests.engines.errors import Refusal
+from tests.engines.network import Call, Crash
+from tests.engines.transactions import cancelled
+
+_URL: Final = "https://aws.invalid/"
+
+
+def throttled(call: Call) -> Any:
+    """DynamoDB or SQS refuses the call for now."""
+    code = "RequestThrottled" if hasattr(call.client, "send_message") else "ThrottlingException"
+    raise call.refuse(Refusal(code, "Rate exceeded"))
+
+
+def unavailable(call: Call) -> Any:
+    """The service fails before it did anything."""
+    raise call.refuse(Refusal("InternalServerError", "Internal server error", status=500))
+
+
+def failed_after_effect(call: Call) -> Any:
+    """The service fails although it did what was asked."""
+    call.proceed()
+    return unavailable(call)
+
+
+def unreachable(call: Call) -> Any:
+    """No connection: the call never arrived."""
+    raise ConnectTimeoutError(endpoint_url=_URL)
+
+
+def timed_out_before_effect(call: Call) -> Any:
+    """No answer, and nothing was done."""
+    raise ReadTimeoutError(endpoint_url=_URL)
+
+
+def timed_out_after_effect(call: Call) -> Any:
+    """No answer, but what was asked was done."""
+    call.proceed()
+    raise ReadTimeoutError(endpoint_url=_URL)
+
+
+def reset_after_effect(call: Call) -> Any:
+    """The connection breaks after what was asked was done."""
+    call.proceed()
+    raise ConnectionClosedError(endpoint_url=_URL)
+
+
+def sent_twice(call: Call) -> Any:
+    """botocore loses the first answer and tries again: the service sees the call twice.
+
+    A transaction carries the token that botocore gives it, so its repeat does nothing.
+    """
+    if call.operation == "transact_write_items":
+        call.parameters.setdefault("ClientRequestToken", str(uuid4()))
+    with contextlib.suppress(ClientError):  # the first answer is lost, whatever it was
+        call.proceed()
+    return call.proceed()
+
+
+def crash_before(call: Call) -> Any:
+    """The process dies before the call."""
+    raise Crash(f"before {call.operation} ({call.number})")
+
+
+def crash_after(call: Call) -> Any:
+    """The process dies after the service did what was asked, before the answer is read."""
+    call.proceed()
+    raise Crash(f"after {call.operation} ({call.number})")
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Others are at work on some of the items: nothing is written.
+
+    In a transaction the actions at `indexes` are told as TransactionConflict, or by another `code`, and the
+    others by what their conditions say, so that both kinds of reason come mixed. In a batch of statements
+    those at `indexes` fail; a single write fails as a whole.
+    """
+
+    indexes: Sequence[int] = (0,)
+    code: str = "TransactionConflict"
+
+    def __call__(self, call: Call) -> Any:
+        message = "Transaction is ongoing for the item"
+        if call.operation == "transact_write_items":
+            actions = call.parameters["TransactItems"]
+            reasons = call.client.cancellation_reasons(actions)
+            for index in {index % len(actions) for index in self.indexes}:
+                reasons[index] = {"Code": self.code, "Message": message}
+            raise call.refuse(cancelled(reasons))
+        if call.operation == "batch_execute_statement":
+            return Partial(self.indexes, self.code)(call)
+        raise call.refuse(Refusal("TransactionConflictException", message))
+
+
+@dataclass(frozen=True, slots=True)
+class FewReasons:
+    """A cancelled transaction tells only some of the conditions that failed, which AWS leaves open."""
+
+    rng: Random
+
+    def __call__(self, call: Call) -> Any:
+        reasons = call.client.cancellation_reasons(call.parameters["TransactItems"])
+        failing = [index for index, reason in enumerate(reasons) if reason["Code"] != "None"]
+        if not failing:
+            return call.proceed()
+        told = set(self.rng.sample(failing, self.rng.randint(1, len(failing))))
+        raise call.refuse(
+            cancelled([reason if index in told else {"Code": "None"} for index, reason in enumerate(reasons)])
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """The entries at `indexes` of a batch call are not done and told as such; the others are.
+
+    Takes the batch calls of both services; `sender_fault` is SQS's word for "do not try again".
+    """
+
+    indexes: Sequence[int] = (0,)
+    code: str = "ThrottlingError"
+    sender_fault: bool = False
+
+    def __call__(self, call: Call) -> Any:
+        match call.operation:
+            case "batch_get_item":
+                return self._unprocessed(call, "Keys", "UnprocessedKeys")
+            case "batch_write_item":
+                return self._unprocessed(call, None, "UnprocessedItems")
+            case "batch_execute_statement":
+                return self._statements(call)
+        return self._entries(call)
+
+    def _split(self, entries: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        left_out = {index % len(entries) for index in self.indexes}
+        kept = [entry for index, entry in enumerate(entries) if index not in left_out]
+        return kept, [entries[index] for index in sorted(left_out)]
+
+    def _unprocessed(self, call: Call, inner: str | None, member: str) -> Any:
+        requests: Mapping[str, Any] = call.parameters["RequestItems"]
+        flat = [
+            (table, entry)
+            for table, request in requests.items()
+            for entry in (request[inner] if inner else request)
+        ]
+        kept, left = self._split(flat)
+
+        def regrouped(entries: list[Any]) -> dict[str, Any]:
+            grouped: dict[str, Any] = {}
+            for table, entry in entries:
+                grouped.setdefault(table, []).append(entry)
+            return {
+                table: {**requests[table], inner: entries} if inner else entries
+                for table, entries in grouped.items()
+            }
+
+        answer = (
+            getattr(call.client, call.operation)(RequestItems=regrouped(kept))
+            if kept
+            else ({"Responses": {}} if inner else {})
+        )
+        return {**answer, member: regrouped(left)}
+
+    def _statements(self, call: Call) -> Any:
+        statements = call.parameters["Statements"]
+        kept, _ = self._split(list(range(len(statements))))
+        done = (
+            call.client.batch_execute_statement(Statements=[statements[index] for index in kept])["Responses"]
+            if kept
+            else []
+        )
+        answers = dict(zip(kept, done, strict=True))
+        error = {"Error": {"Code": self.code, "Message": "injected"}}
+        return {"Responses": [answers.get(index, error) for index in range(len(statements))]}
+
+    def _entries(self, call: Call) -> Any:
+        kept, left = self._split(call.parameters["Entries"])
+        answer = getattr(call.client, call.operation)(**{**call.parameters, "Entries": kept}) if kept else {}
+        failed = [
+            {"Id": entry["Id"], "SenderFault": self.sender_fault, "Code": self.code, "Message": "injected"}
+            for entry in left
+        ]
+        return {**answer, "Failed": [*answer.get("Failed", []), *failed]}
