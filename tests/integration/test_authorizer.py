@@ -1,0 +1,233 @@
+"""The authorizer of the real app, over a real key server, behind Chalice's own local gateway."""
+
+import json
+import logging
+import re
+import time
+
+import pytest
+from chalice.config import Config
+from chalice.local import ForbiddenError, LocalGateway, LocalGatewayAuthorizer, NotAuthorizedError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import app
+from chalicelib import auth, clients
+from chalicelib.errors import KeysUnavailable, SettingsError
+from tests.issuer import AUDIENCE, ISSUER, ec_key, ec_one, key_set, rsa_key, rsa_one
+from tests.key_server import answering, dripping, hanging_up, serving, silent
+
+ARN = "arn:aws:execute-api:eu-west-1:123456789012:a1b2c3/live/GET/products"
+PUBLISHED = answering(key_set(rsa_one().jwk(), ec_one().jwk()))
+
+
+@pytest.fixture
+def configure(monkeypatch):
+    """Sets the issuer, the audience and where the keys are, as a fresh process would find them."""
+
+    def forget() -> None:
+        clients.auth.cache_clear()
+        clients.verifier.cache_clear()
+
+    def configure(jwks_url: str, issuer: str = ISSUER, audience: str = AUDIENCE) -> None:
+        monkeypatch.setenv("AUTH_ISSUER", issuer)
+        monkeypatch.setenv("AUTH_AUDIENCE", audience)
+        monkeypatch.setenv("AUTH_JWKS_URL", jwks_url)
+        forget()
+
+    yield configure
+    forget()
+
+
+@pytest.fixture
+def server(configure):
+    with serving(PUBLISHED) as server:
+        configure(server.url)
+        yield server
+
+
+def bearer(token: str) -> str:
+    return f"Bearer {token}"
+
+
+def unauthorized():
+    """What API Gateway turns into 401: the message, the whole message and nothing but the message."""
+    return pytest.raises(
+        Exception, check=lambda error: type(error) is Exception and str(error) == "Unauthorized"
+    )
+
+
+def all_calls() -> list[tuple[str, str]]:
+    return sorted(
+        (method, re.sub(r"{\w+}", "A-1", path))
+        for path, methods in app.app.routes.items()
+        for method, entry in methods.items()
+        if entry.authorizer
+    )
+
+
+def is_read(method: str, path: str) -> bool:
+    return method == "GET" or (method, path) == ("POST", "/inventory/check")
+
+
+class TestBehindChalicesGateway:
+    def pass_gate(self, method: str, path: str, token: str | None) -> dict:
+        """What the handler would be told of its caller; raises as the gateway does."""
+        gateway = LocalGateway(app.app, Config())
+        headers = {} if token is None else {"authorization": bearer(token)}
+        event = gateway.event_converter.create_lambda_event(method, path, headers)
+        context = gateway._generate_lambda_context()
+        event, _ = LocalGatewayAuthorizer(app.app).authorize(path, event, context)
+        return event["requestContext"]["authorizer"]
+
+    @pytest.mark.parametrize(("method", "path"), all_calls())
+    def test_reader_may_make_exactly_the_calls_that_read(self, server, method, path):
+        token = rsa_one().token(scope="inventory:read")
+        if is_read(method, path):
+            assert self.pass_gate(method, path, token) == {"principalId": "clerk"}
+        else:
+            with pytest.raises(ForbiddenError):
+                self.pass_gate(method, path, token)
+
+    @pytest.mark.parametrize(("method", "path"), all_calls())
+    def test_writer_may_make_every_call(self, server, method, path):
+        token = ec_one().token(scope="inventory:write")
+        assert self.pass_gate(method, path, token) == {"principalId": "clerk"}
+
+    @pytest.mark.parametrize(("method", "path"), all_calls())
+    def test_caller_without_a_scope_of_ours_may_make_no_call(self, server, method, path):
+        with pytest.raises(ForbiddenError):
+            self.pass_gate(method, path, rsa_one().token(scope="openid"))
+
+    @pytest.mark.parametrize(("method", "path"), all_calls())
+    def test_no_call_is_made_without_a_token(self, server, method, path):
+        with pytest.raises(NotAuthorizedError):
+            self.pass_gate(method, path, None)
+        assert server.requests == 0
+
+    def test_bad_token_is_unauthorized(self, server):
+        with unauthorized():
+            self.pass_gate("GET", "/products", rsa_key("stranger").token())
+
+    def test_health_needs_no_token(self, server):
+        answer = LocalGateway(app.app, Config()).handle_request("GET", "/health", {}, None)
+        assert (answer["statusCode"], json.loads(answer["body"])) == (200, {"status": "ok"})
+
+    def test_allowed_call_reaches_its_handler_and_refused_one_does_not(self, server):
+        gateway = LocalGateway(app.app, Config())
+        # A body that is refused before anything is asked of AWS.
+        call = {"method": "POST", "path": "/products", "body": b"not json"}
+        headers = {"content-type": "application/json"}
+        answer = gateway.handle_request(
+            **call, headers={**headers, "authorization": bearer(rsa_one().token(scope="inventory:write"))}
+        )
+        assert answer["statusCode"] == 400
+        with pytest.raises(ForbiddenError):
+            gateway.handle_request(**call, headers={**headers, "authorization": bearer(rsa_one().token())})
+
+
+class TestKeyServer:
+    def test_keys_are_fetched_once_for_many_tokens(self, server):
+        for _ in range(3):
+            auth.authorize(bearer(rsa_one().token()), ARN)
+            auth.authorize(bearer(ec_one().token()), ARN)
+        assert server.requests == 1
+
+    @pytest.mark.parametrize(
+        "behave",
+        [
+            silent,
+            dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"),
+            hanging_up,
+            answering(b"oops", 500),
+            answering(b"", 302, Location="https://issuer.example/keys"),
+            answering(b"<html>garbage</html>"),
+            answering(b'{"keys": []}'),
+            answering(key_set(rsa_one().jwk(), "x" * 150_000)),
+        ],
+        ids=["silent", "drips", "hangs up", "500", "redirects", "garbage", "empty", "oversized"],
+    )
+    def test_same_token_is_good_as_soon_as_the_key_server_is_back(self, server, behave):
+        token = bearer(rsa_one().token())
+        server.behave = behave
+        start = time.monotonic()
+        with pytest.raises(KeysUnavailable):
+            auth.authorize(token, ARN)
+        assert time.monotonic() - start < 3
+        server.behave = PUBLISHED
+        assert auth.authorize(token, ARN)["policyDocument"]["Statement"][0]["Effect"] == "Allow"
+
+    def test_key_server_that_was_down_is_asked_again_by_the_next_call(self, configure):
+        with serving(PUBLISHED) as gone:
+            configure(gone.url)
+        with pytest.raises(KeysUnavailable):
+            auth.authorize(bearer(rsa_one().token()), ARN)
+        with pytest.raises(KeysUnavailable):
+            auth.authorize(bearer(rsa_one().token()), ARN)
+
+    def test_new_key_of_the_issuer_is_picked_up(self, server):
+        auth.authorize(bearer(rsa_one().token()), ARN)
+        new = ec_key("new")
+        server.behave = answering(key_set(new.jwk()))
+        auth.authorize(bearer(new.token()), ARN)
+        with unauthorized():
+            auth.authorize(bearer(rsa_one().token()), ARN)
+
+    def test_unknown_keys_cause_one_more_request(self, server):
+        auth.authorize(bearer(rsa_one().token()), ARN)
+        for number in range(20):
+            with unauthorized():
+                auth.authorize(bearer(ec_key(f"unknown-{number}").token()), ARN)
+        assert server.requests == 2
+
+    def test_plain_http_beyond_loopback_is_an_error_of_the_settings(self, configure):
+        configure("http://issuer.example/jwks.json")
+        with pytest.raises(SettingsError, match="AUTH_JWKS_URL"):
+            auth.authorize(bearer(rsa_one().token()), ARN)
+
+    def test_empty_settings_deny_all_and_fetch_nothing(self, server, configure):
+        configure(server.url, issuer="", audience="")
+        with unauthorized():
+            auth.authorize(bearer(rsa_one().token()), ARN)
+        assert server.requests == 0
+
+    @settings(
+        deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    )
+    @given(st.text() | st.text().map("Bearer ".__add__))
+    def test_any_text_as_a_token_is_unauthorized(self, server, text):
+        with unauthorized():
+            auth.authorize(text, ARN)
+
+
+class TestLogs:
+    @pytest.fixture
+    def logged(self, caplog):
+        """All that was logged, as text."""
+        caplog.set_level(logging.DEBUG)
+        logger = logging.getLogger("ims")
+        logger.addHandler(caplog.handler)
+        yield lambda: "\n".join(str(vars(record)) for record in caplog.records)
+        logger.removeHandler(caplog.handler)
+
+    def test_refusal_is_logged_with_its_reason_and_without_the_token_or_its_claims(self, server, logged):
+        token = rsa_one().token(exp=1, sub="secret-subject", email="secret-mail")
+        with unauthorized() as refusal:
+            auth.authorize(bearer(token), ARN)
+        assert "ExpiredSignatureError" in logged()
+        assert "secret" not in logged()
+        assert not [part for part in token.split(".") if part in logged()]
+        assert refusal.value.__cause__ is None
+        assert refusal.value.__suppress_context__
+
+    def test_token_that_opens_nothing_is_logged_without_its_caller(self, server, logged):
+        auth.authorize(bearer(rsa_one().token(scope="secret-scope", sub="secret-subject")), ARN)
+        assert "token opens nothing" in logged()
+        assert "secret" not in logged()
+
+    def test_token_that_could_not_be_judged_is_logged_with_the_reason(self, server, logged):
+        server.behave = answering(b"", 503)
+        with pytest.raises(KeysUnavailable):
+            auth.authorize(bearer(rsa_one().token(sub="secret-subject")), ARN)
+        assert "status 503" in logged()
+        assert "secret" not in logged()

@@ -1,0 +1,290 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.auth.keys import KeySet, usable_keys
+from chalicelib.errors import KeysUnavailable
+from tests.issuer import ec_key, ec_one, key_set, rsa_key, rsa_one
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Endpoint:
+    """The issuer's endpoint: serves `keys`, or fails while they are None."""
+
+    def __init__(self, *keys) -> None:
+        self.keys = keys
+        self.fetches = 0
+
+    def __call__(self) -> bytes:
+        self.fetches += 1
+        if self.keys is None:
+            raise KeysUnavailable("down")
+        return key_set(*(key.jwk() for key in self.keys))
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def endpoint():
+    return Endpoint(rsa_one())
+
+
+@pytest.fixture
+def keys(endpoint, clock):
+    return KeySet(endpoint, clock)
+
+
+class TestWhatIsUsable:
+    def test_rsa_and_p256_keys_are_bound_to_their_one_algorithm(self):
+        keys = usable_keys(key_set(rsa_one().jwk(), ec_one().jwk()))
+        assert {kid: key.algorithm_name for kid, key in keys.items()} == {"rsa-1": "RS256", "ec-1": "ES256"}
+
+    @pytest.mark.parametrize("absent", ["alg", "use"])
+    def test_use_and_alg_may_be_left_out(self, absent):
+        jwk = rsa_one().jwk()
+        del jwk[absent]
+        assert list(usable_keys(key_set(jwk))) == ["rsa-1"]
+
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            rsa_one().jwk(use="enc"),
+            rsa_one().jwk(alg="RS512"),
+            rsa_one().jwk(alg="ES256"),
+            rsa_one().jwk(alg="HS256"),
+            rsa_one().jwk(alg=["RS256"]),
+            rsa_one().jwk(alg=None),
+            rsa_one().jwk(kty="EC"),
+            rsa_one().jwk(kty=["RSA"]),
+            rsa_one().jwk(kty=None),
+            rsa_one().jwk(n="!"),
+            rsa_one().jwk(n=7),
+            rsa_one().jwk(e=""),
+            rsa_one().jwk(kid=None),
+            rsa_one().jwk(kid=1),
+            rsa_one().jwk(kid=["rsa-1"]),
+            rsa_one().jwk(d="AQAB"),
+            rsa_key("weak", bits=1024).jwk(),
+            ec_one().jwk(alg="RS256"),
+            ec_one().jwk(x=ec_key("other").jwk()["x"]),
+            ec_key("p384", ec.SECP384R1()).jwk(),
+            ec_key("secp256k1", ec.SECP256K1()).jwk(),
+            {"kty": "oct", "k": "c2VjcmV0", "kid": "hmac", "alg": "HS256"},
+            {"kty": "oct", "k": "c2VjcmV0", "kid": "hmac", "alg": "RS256"},
+            {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", "kid": "ed"},
+            {},
+            None,
+            "rsa-1",
+        ],
+    )
+    def test_unusable_key_is_left_out_and_does_not_spoil_the_others(self, bad):
+        good = ec_key("good")
+        assert list(usable_keys(key_set(bad, good.jwk()))) == ["good"]
+
+    def test_first_of_two_keys_with_one_name_wins(self):
+        keys = usable_keys(key_set(rsa_one().jwk(kid="same"), ec_one().jwk(kid="same")))
+        assert keys["same"].algorithm_name == "RS256"
+
+    @pytest.mark.parametrize(
+        "document",
+        [
+            b"",
+            b"not json",
+            b"\xff",
+            b"[" * 100_000,
+            b"null",
+            b"[]",
+            b"{}",
+            b'{"keys": null}',
+            b'{"keys": 1}',
+            b'{"keys": {}}',
+            b'{"keys": "rsa-1"}',
+            key_set(),
+            key_set(rsa_one().jwk(use="enc")),
+        ],
+    )
+    def test_document_without_a_usable_key_is_no_key_set(self, document):
+        with pytest.raises(KeysUnavailable):
+            usable_keys(document)
+
+    @given(
+        st.dictionaries(
+            st.sampled_from(["kty", "kid", "alg", "use", "crv", "n", "e", "x", "y", "d", "k", "key_ops"]),
+            st.none()
+            | st.integers()
+            | st.text("AQ-_= é", max_size=8)
+            | st.sampled_from(["RSA", "EC", "RS256", "ES256", "P-256", "sig", "AQAB", "A" * 43])
+            | st.lists(st.integers(), max_size=2),
+        )
+    )
+    def test_whatever_else_is_listed_a_good_key_stays_usable(self, jwk):
+        good = ec_one().jwk(kid="good key")
+        assert usable_keys(key_set(jwk, good))["good key"].algorithm_name == "ES256"
+
+
+class TestCache:
+    def test_keys_are_fetched_when_first_asked_for_and_then_kept(self, keys, endpoint):
+        assert endpoint.fetches == 0
+        assert keys.find("rsa-1") is keys.find("rsa-1") is not None
+        assert endpoint.fetches == 1
+
+    def test_keys_are_kept_for_just_under_an_hour(self, keys, endpoint, clock):
+        keys.find("rsa-1")
+        clock.now += 3599.9
+        keys.find("rsa-1")
+        assert endpoint.fetches == 1
+
+    def test_keys_are_fetched_again_after_an_hour(self, keys, endpoint, clock):
+        keys.find("rsa-1")
+        endpoint.keys = (ec_one(),)
+        clock.now += 3600
+        assert keys.find("rsa-1") is None
+        assert keys.find("ec-1") is not None
+        assert endpoint.fetches == 2
+
+    def test_clock_that_was_set_back_does_not_make_keys_live_longer(self, keys, endpoint, clock):
+        keys.find("rsa-1")
+        clock.now -= 7200
+        keys.find("rsa-1")
+        assert endpoint.fetches == 2
+
+    def test_old_keys_are_not_used_when_they_cannot_be_renewed(self, keys, endpoint, clock):
+        keys.find("rsa-1")
+        endpoint.keys = None
+        clock.now += 3600
+        with pytest.raises(KeysUnavailable):
+            keys.find("rsa-1")
+
+    def test_failed_first_fetch_is_tried_again_by_the_very_next_call(self, keys, endpoint):
+        good, endpoint.keys = endpoint.keys, None
+        for _ in range(2):
+            with pytest.raises(KeysUnavailable):
+                keys.find("rsa-1")
+        endpoint.keys = good
+        assert keys.find("rsa-1") is not None
+        assert endpoint.fetches == 3
+
+
+class TestSearch:
+    def test_new_key_is_found_at_once(self, keys, endpoint):
+        keys.find("rsa-1")
+        endpoint.keys = (rsa_one(), ec_one())
+        assert keys.find("ec-1") is not None
+        assert endpoint.fetches == 2
+
+    def test_first_fetch_is_search_enough_for_the_call_that_made_it(self, keys, endpoint):
+        assert keys.find("unknown") is None
+        assert endpoint.fetches == 1
+
+    def test_unknown_kids_cause_one_fetch_in_thirty_seconds(self, keys, endpoint, clock):
+        keys.find("rsa-1")
+        for number in range(300):
+            assert keys.find(f"unknown-{number}") is None
+            clock.now += 0.1
+        # The hundredths do not add up exactly to the end of the pause: step over it.
+        clock.now += 0.1
+        assert endpoint.fetches == 2
+        assert keys.find("unknown") is None
+        assert endpoint.fetches == 3
+
+    def test_key_that_is_new_within_the_pause_is_found_after_it(self, keys, endpoint, clock):
+        keys.find("rsa-1")
+        keys.find("unknown")
+        endpoint.keys = (ec_one(),)
+        clock.now += 29.9
+        assert keys.find("ec-1") is None
+        clock.now += 0.1
+        assert keys.find("ec-1") is not None
+
+    def test_known_keys_are_used_while_searches_fail(self, keys, endpoint):
+        keys.find("rsa-1")
+        endpoint.keys = None
+        with pytest.raises(KeysUnavailable):
+            keys.find("unknown")
+        assert keys.find("rsa-1") is not None
+
+    def test_after_a_failed_search_unknown_kids_are_undecided_until_the_pause_ends(
+        self, keys, endpoint, clock
+    ):
+        keys.find("rsa-1")
+        good, endpoint.keys = endpoint.keys, None
+        for _ in range(10):
+            with pytest.raises(KeysUnavailable):
+                keys.find("unknown")
+        assert endpoint.fetches == 2
+        endpoint.keys = good
+        clock.now += 30
+        assert keys.find("unknown") is None
+        assert endpoint.fetches == 3
+
+    def test_removed_key_is_gone_after_the_next_search(self, keys, endpoint):
+        keys.find("rsa-1")
+        endpoint.keys = (ec_one(),)
+        keys.find("ec-1")
+        assert keys.find("rsa-1") is None
+
+    def test_search_that_finds_no_key_set_keeps_the_keys(self, clock):
+        documents = iter([key_set(rsa_one().jwk()), b"garbage"])
+        keys = KeySet(lambda: next(documents), clock)
+        keys.find("rsa-1")
+        with pytest.raises(KeysUnavailable):
+            keys.find("unknown")
+        assert keys.find("rsa-1") is not None
+
+
+class TestThreads:
+    THREADS = 8
+
+    def ask_all_at_once(self, fetch):
+        """Let all threads ask for one key; the fetch lasts until each of them has asked."""
+        asked: set[int] = set()
+        all_asked = threading.Event()
+
+        def clock() -> float:
+            asked.add(threading.get_ident())
+            if len(asked) == self.THREADS:
+                all_asked.set()
+            return 1_800_000_000.0
+
+        def slow_fetch() -> bytes:
+            assert all_asked.wait(10)
+            return fetch()
+
+        keys = KeySet(slow_fetch, clock)
+        start = threading.Barrier(self.THREADS)
+
+        def ask():
+            start.wait(10)
+            try:
+                return keys.find("rsa-1")
+            except KeysUnavailable as error:
+                return error
+
+        with ThreadPoolExecutor(self.THREADS) as pool:
+            return [future.result(20) for future in [pool.submit(ask) for _ in range(self.THREADS)]]
+
+    def test_one_thread_fetches_for_all(self, endpoint):
+        answers = self.ask_all_at_once(endpoint)
+        assert endpoint.fetches == 1
+        assert len({id(key) for key in answers}) == 1
+        assert answers[0].key_id == "rsa-1"
+
+    def test_threads_that_waited_for_a_failed_fetch_share_the_failure(self, endpoint):
+        endpoint.keys = None
+        answers = self.ask_all_at_once(endpoint)
+        assert endpoint.fetches == 1
+        assert all(isinstance(answer, KeysUnavailable) for answer in answers)

@@ -1,0 +1,103 @@
+import re
+
+import pytest
+
+import app
+from chalicelib.auth import policy
+
+API = "arn:aws:execute-api:eu-west-1:123456789012:a1b2c3/live"
+READ = ["inventory:read"]
+WRITE = ["inventory:write"]
+
+
+def all_calls() -> list[tuple[str, str]]:
+    return sorted(
+        (method, re.sub(r"{\w+}", "A-1", path))
+        for path, methods in app.app.routes.items()
+        for method, entry in methods.items()
+        if entry.authorizer
+    )
+
+
+def matches(pattern: str, arn: str) -> bool:
+    """As IAM does: `*` is any characters, slashes too, `?` is any one."""
+    regex = "".join({"*": ".*", "?": "."}.get(character, re.escape(character)) for character in pattern)
+    return re.fullmatch(regex, arn) is not None
+
+
+def allows(document: dict, method: str, path: str) -> bool:
+    """Evaluate a policy as IAM does: a Deny that matches wins, else an Allow has to match."""
+    effects = {
+        statement["Effect"]
+        for statement in document["Statement"]
+        for resource in statement["Resource"]
+        if statement["Action"] == "execute-api:Invoke" and matches(resource, f"{API}/{method}{path}")
+    }
+    return effects == {"Allow"}
+
+
+def reads(method: str, path: str) -> bool:
+    return method == "GET" or (method, path) == ("POST", "/inventory/check")
+
+
+def document_for(scopes: list[str], asked: tuple[str, str]) -> dict:
+    arn = f"{API}/{asked[0]}{asked[1]}"
+    return policy.answer("clerk", policy.opened(scopes), arn)["policyDocument"]
+
+
+def test_app_has_calls_of_both_kinds():
+    assert {reads(*call) for call in all_calls()} == {True, False}
+
+
+@pytest.mark.parametrize("asked", all_calls())
+def test_cached_policy_of_a_reader_opens_every_read_and_no_write_whatever_was_asked_first(asked):
+    document = document_for(READ, asked)
+    assert [call for call in all_calls() if allows(document, *call)] == [
+        call for call in all_calls() if reads(*call)
+    ]
+
+
+@pytest.mark.parametrize("asked", all_calls())
+@pytest.mark.parametrize("scopes", [WRITE, WRITE + READ])
+def test_cached_policy_of_a_writer_opens_every_call_whatever_was_asked_first(scopes, asked):
+    document = document_for(scopes, asked)
+    assert [call for call in all_calls() if allows(document, *call)] == all_calls()
+
+
+@pytest.mark.parametrize(
+    "scopes", [[], ["openid"], ["inventory"], ["inventory:readwrite"], ["INVENTORY:READ"]]
+)
+def test_without_a_scope_of_ours_the_policy_denies_every_call_explicitly(scopes):
+    document = document_for(scopes, ("GET", "/products"))
+    assert [call for call in all_calls() if allows(document, *call)] == []
+    assert [statement["Effect"] for statement in document["Statement"]] == ["Deny"]
+    assert document["Statement"][0]["Resource"] == [f"{API}/*/*"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/inventory/check/adjustments"),
+        ("POST", "/inventory/checks"),
+        ("POST", "/GET/inventory/check"),
+        ("PUT", "/inventory/check"),
+        ("DELETE", "/products/GET"),
+    ],
+)
+def test_policy_of_a_reader_does_not_open_calls_that_only_look_like_reads(method, path):
+    assert not allows(document_for(READ, ("GET", "/products")), method, path)
+
+
+@pytest.mark.parametrize("scopes", [READ, WRITE, []])
+def test_policy_stays_within_the_api_and_stage_of_the_call(scopes):
+    (statement,) = document_for(scopes, ("GET", "/products"))["Statement"]
+    assert statement["Resource"]
+    assert all(resource.startswith(f"{API}/") for resource in statement["Resource"])
+
+
+def test_answer_names_the_principal_and_has_a_context_of_its_own():
+    first = policy.answer("clerk", policy.opened(READ), f"{API}/GET/products")
+    first["context"]["principalId"] = "as Chalice's local gateway adds it"
+    second = policy.answer("clerk", policy.opened(READ), f"{API}/GET/products")
+    assert second["principalId"] == "clerk"
+    assert second["context"] == {}
