@@ -34,21 +34,23 @@ class Emulator:
         self._scratch = scratch
 
     @classmethod
-    def start(cls, *, port: int = 0, folder: Path | None = None, log: Path | None = None) -> Self:
+    def start(
+        cls, bound: socket.socket | None = None, *, folder: Path | None = None, log: Path | None = None
+    ) -> Self:
         """Start MiniStack and wait until it answers; it ends when this process does, however that ends.
 
-        `port`: where to listen, any free one if 0. `folder`: where its data is kept between runs, nowhere
-        if None. `log`: the file that takes its output. Raises `OSError` if the port is taken, and
-        `EmulatorError`.
+        `bound`: a socket from `listen`, which is handed over and closed here; by default one on a free port.
+        `folder`: where its data is kept between runs, nowhere if None. `log`: the file that takes its
+        output. Raises `EmulatorError`.
         """
         scratch = Path(tempfile.mkdtemp(prefix="ims-emulator-"))
         output = log or scratch / "log"
-        # The socket is bound here and handed over, so no other process can take the port in between.
-        with listen(port) as bound, output.open("ab") as sink:
+        # Bound here and handed over: no other process can take the port in between.
+        with listen() if bound is None else bound as handed, output.open("ab") as sink:
             process = subprocess.Popen(
-                [sys.executable, "-m", "local.emulator_process", str(bound.fileno()), str(os.getpid())]
+                [sys.executable, "-m", "local.emulator_process", str(handed.fileno()), str(os.getpid())]
                 + ([str(folder.resolve())] if folder else []),
-                pass_fds=[bound.fileno()],
+                pass_fds=[handed.fileno()],
                 cwd=_ROOT,
                 env=_environment(scratch),
                 stdin=subprocess.DEVNULL,
@@ -56,7 +58,7 @@ class Emulator:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C in the terminal reaches us alone, and we stop in order
             )
-            emulator = cls(process, f"http://{HOST}:{bound.getsockname()[1]}", scratch)
+            emulator = cls(process, f"http://{HOST}:{handed.getsockname()[1]}", scratch)
         try:
             emulator._wait_until_ready(output)
         except BaseException:
@@ -88,9 +90,11 @@ class Emulator:
 
 
 @contextmanager
-def running(*, port: int = 0, folder: Path | None = None, log: Path | None = None) -> Iterator[Emulator]:
+def running(
+    bound: socket.socket | None = None, *, folder: Path | None = None, log: Path | None = None
+) -> Iterator[Emulator]:
     """Run MiniStack for the length of the block; arguments and errors as in `Emulator.start`."""
-    emulator = Emulator.start(port=port, folder=folder, log=log)
+    emulator = Emulator.start(bound, folder=folder, log=log)
     try:
         yield emulator
     finally:

@@ -86,9 +86,16 @@ def test_without_a_folder_nothing_is_kept(tmp_path: Path) -> None:
         assert not skus(open_stage(second.endpoint_url, ACCOUNT))
 
 
+def test_it_listens_on_loopback_where_it_was_told_to() -> None:
+    bound = listen()
+    address = bound.getsockname()
+    with running(bound) as emulator:
+        assert emulator.endpoint_url == f"http://127.0.0.1:{address[1]}"
+
+
 def test_a_taken_port_is_an_os_error() -> None:
     with listen() as taken, pytest.raises(OSError, match="in use"):
-        Emulator.start(port=taken.getsockname()[1])
+        listen(taken.getsockname()[1])
 
 
 def test_the_emulator_ends_with_a_killed_parent() -> None:

@@ -1,0 +1,52 @@
+"""A small client of the REST API, for the catalogue and the demo."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+
+class Reply(NamedTuple):
+    """What the API answered; `body` is its JSON, None if there is none."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+
+class Api:
+    """The API of one stage at `url`, called with one bearer token."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._url = url.rstrip("/")
+        self._token = token
+        # A proxy of the machine's must not get to see calls to loopback, nor could it answer them.
+        local = urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+        self._opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if local else []))
+
+    def call(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
+        """Send a request, `body` as JSON; underscores in the names of `headers` become hyphens.
+
+        Raises `OSError` if there is no answer; a status of 4xx or 5xx is an answer.
+        """
+        sent = {"Authorization": f"Bearer {self._token}"}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self._url + path, data, sent, method=method)
+        try:
+            with self._opener.open(request, timeout=30) as answer:
+                return _reply(answer)
+        except urllib.error.HTTPError as answer:
+            with answer:
+                return _reply(answer)
+
+
+def _reply(answer: Any) -> Reply:
+    content = answer.read()
+    return Reply(answer.status, answer.headers, json.loads(content) if content else None)

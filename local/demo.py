@@ -1,0 +1,180 @@
+"""`make demo`: the story of an order, played against the stack that the environment or `.local/env` names."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.client import Api, Reply
+from local.oms import Message, Oms, new_id, release, reserve
+
+ENV_FILE: Final = Path(os.environ.get("IMS_ENV", ".local/env"))
+_ANSWER_SECONDS: Final = 30
+_SILENCE_SECONDS: Final = 3
+_UNBROKEN: Final = {"break_long_words": False, "break_on_hyphens": False}
+
+
+class NotAsToldError(Exception):
+    """The stack did something else than the story says."""
+
+
+class Story:
+    """One telling, with a product and orders of its own."""
+
+    def __init__(self, api: Api, oms: Oms) -> None:
+        self._api = api
+        self._oms = oms
+        self._sku = new_id("DEMO")
+        self._order = new_id("order")
+        self._large_order = new_id("order")
+        self._step = 0
+
+    def tell(self) -> None:
+        """Play every step; raises `NotAsToldError` at the first that goes otherwise."""
+        self._stock_up()
+        self._order_in_stock()
+        self._order_again()
+        self._order_too_much()
+        self._cancel()
+
+    def _stock_up(self) -> None:
+        self._say("A product is created. It starts without stock, in the same transaction.")
+        product = {"sku": self._sku, "name": "Teapot of the demo", "price": 24.9}
+        created = self._call("POST", "/products", product)
+        self._check("it was created", created.status == 201)
+        self._check("it has no stock yet", created.body["quantity"] == 0)
+
+        self._say("Ten arrive in the warehouse. The key makes the call safe to repeat.")
+        path, body, key = (
+            f"/inventory/{self._sku}/adjustments",
+            {"delta": 10, "reason": "RECEIVED"},
+            new_id("key"),
+        )
+        self._call("POST", path, body, Idempotency_Key=key)
+        again = self._call("POST", path, body, Idempotency_Key=key)
+        self._check("sent twice, received once", again.status == 200 and again.body["quantity"] == 10)
+
+        self._say("Are there four? A shop asks before its customer pays.")
+        wanted = {"items": [{"sku": self._sku, "quantity": 4}]}
+        checked = self._call("POST", "/inventory/check", wanted)
+        self._check("there are", checked.body["status"] == "AVAILABLE")
+
+    def _order_in_stock(self) -> None:
+        self._say("The order system asks over SQS to reserve four, and gets its answer over SQS.")
+        answer = self._ask(reserve(self._order, {self._sku: 4}))
+        self._check("the order is reserved", answer["type"] == "InventoryReserved")
+        self._expect_stock(6)
+
+        self._say("Everybody may ask later what became of the order.")
+        record = self._call("GET", f"/reservations/{self._order}")
+        self._check("it is on record", record.body["outcome"] == "RESERVED")
+
+    def _order_again(self) -> None:
+        self._say("SQS may deliver a message twice. Here is the same order once more.")
+        self._send(reserve(self._order, {self._sku: 4}))
+        more = self._oms.answers({self._order}, 1, _SILENCE_SECONDS)
+        self._check(f"no second answer within {_SILENCE_SECONDS} s", not more)
+        self._expect_stock(6)
+
+    def _order_too_much(self) -> None:
+        self._say("Another order wants seven, but six are left. Nothing is taken, and the reason is told.")
+        answer = self._ask(reserve(self._large_order, {self._sku: 7}))
+        self._check("the order is rejected", answer["type"] == "InventoryReservationFailed")
+        self._check("for want of stock", answer["reason"] == "INSUFFICIENT_STOCK")
+        self._expect_stock(6)
+
+    def _cancel(self) -> None:
+        self._say("The first order is cancelled. Its four go back, once.")
+        answer = self._ask(release(self._order))
+        self._check("the order is released", answer["type"] == "InventoryReleased")
+        self._expect_stock(10)
+
+    def _ask(self, message: Message) -> Message:
+        self._send(message)
+        began = time.monotonic()
+        answers = self._oms.answers({message["order_id"]}, 1, _ANSWER_SECONDS)
+        self._check(f"an answer came within {_ANSWER_SECONDS} s", bool(answers), quiet=True)
+        self._show(f"← OMS-OrderEventsQueue, after {time.monotonic() - began:.1f} s", answers[0])
+        return answers[0]
+
+    def _send(self, message: Message) -> None:
+        self._show("→ IMS-InventoryQueue", message)
+        self._oms.send(message)
+
+    def _expect_stock(self, quantity: int) -> None:
+        stock = self._call("GET", f"/inventory/{self._sku}")
+        self._check(f"{quantity} in stock", stock.body["quantity"] == quantity)
+
+    def _call(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
+        sent = "".join(f"  {name.replace('_', '-')}: {value}" for name, value in headers.items())
+        self._show(f"→ {method} {path}{sent}", body)
+        reply = self._api.call(method, path, body, **headers)
+        self._show(f"← {reply.status}", reply.body)
+        if reply.status >= 400:
+            raise NotAsToldError(f"{method} {path} was answered {reply.status}")
+        return reply
+
+    def _say(self, sentence: str) -> None:
+        self._step += 1
+        print(f"\n{self._step}. {sentence}")
+
+    def _show(self, what: str, content: Any) -> None:
+        line = what if content is None else f"{what}  {json.dumps(content)}"
+        print(textwrap.fill(line, 110, initial_indent="   ", subsequent_indent="     ", **_UNBROKEN))
+
+    def _check(self, claim: str, holds: bool, *, quiet: bool = False) -> None:
+        if not holds:
+            raise NotAsToldError(f"not so: {claim}")
+        if not quiet:
+            print(f"   ✓ {claim}")
+
+
+def main() -> int:
+    """Tell the story; answers the process's exit status."""
+    try:
+        _load(ENV_FILE)
+        url = os.environ["IMS_API_URL"]
+        api = Api(url, os.environ["IMS_TOKEN_WRITE"])
+        # Few retries: if nobody is there, say so at once.
+        sqs = boto3.client("sqs", config=Config(connect_timeout=2, retries={"total_max_attempts": 2}))
+        oms = Oms(sqs, os.environ["IMS_INVENTORY_QUEUE_URL"], os.environ["OMS_EVENTS_QUEUE_URL"])
+        api.call("GET", "/health")
+    except KeyError as missing:
+        return _fail(f"{missing} is not set, and {ENV_FILE} does not say. Start a stack: make run")
+    except OSError as error:
+        return _fail(f"No stack answers at {url} ({error}). Start one: make run")
+    print(f"The story of an order, at {url}")
+    try:
+        Story(api, oms).tell()
+    except (NotAsToldError, OSError, BotoCoreError, ClientError) as error:
+        return _fail(f"\n   ✗ {error}")
+    print("\nAll as told.")
+    return 0
+
+
+def _load(file: Path) -> None:
+    """Take from a dotenv `file`, if it is there, what the environment does not say itself."""
+    if "IMS_API_URL" in os.environ or not file.exists():
+        return
+    for line in file.read_text().splitlines():
+        name, _, value = line.partition("=")
+        os.environ[name] = value
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
+
+
+def _fail(message: str) -> int:
+    print(message, file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""The order system's side of the queues: it sends messages and picks up the answers to its orders."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types_boto3_sqs import SQSClient
+
+Message = dict[str, Any]
+
+
+class Oms:
+    """An order system that shares its queue of answers with others: it takes only its own."""
+
+    def __init__(self, sqs: SQSClient, inventory_queue_url: str, answers_queue_url: str) -> None:
+        self._sqs = sqs
+        self._inventory_queue_url = inventory_queue_url
+        self._answers_queue_url = answers_queue_url
+
+    def send(self, message: Message | str) -> None:
+        """Send one message to the IMS; text goes as it is."""
+        body = message if isinstance(message, str) else json.dumps(message)
+        self._sqs.send_message(QueueUrl=self._inventory_queue_url, MessageBody=body)
+
+    def answers(self, order_ids: set[str], count: int, seconds: float) -> list[Message]:
+        """The answers to `order_ids`, as soon as there are `count` of them or after `seconds`."""
+        found: list[Message] = []
+        deadline = time.monotonic() + seconds
+        while len(found) < count and time.monotonic() < deadline:
+            received = self._sqs.receive_message(
+                QueueUrl=self._answers_queue_url,
+                MaxNumberOfMessages=10,
+                WaitTimeSeconds=1,
+                VisibilityTimeout=5,  # what is not ours is soon there for others
+            ).get("Messages", [])
+            for each in received:
+                answer = json.loads(each["Body"])
+                if answer["order_id"] in order_ids:
+                    found.append(answer)
+                    self._sqs.delete_message(
+                        QueueUrl=self._answers_queue_url, ReceiptHandle=each["ReceiptHandle"]
+                    )
+        return found
+
+
+def reserve(order_id: str, items: dict[str, int], customer_id: str = "customer-1") -> Message:
+    """The message that asks for the stock of an order; `items` is the quantity by SKU."""
+    return {
+        "type": "ReserveInventory",
+        "order_id": order_id,
+        "customer_id": customer_id,
+        "items": [{"sku": sku, "quantity": quantity} for sku, quantity in items.items()],
+        "timestamp": now(),
+    }
+
+
+def release(order_id: str, reason: str = "CUSTOMER_CANCELLED") -> Message:
+    """The message that gives the stock of an order back."""
+    return {"type": "ReleaseInventory", "order_id": order_id, "reason": reason, "timestamp": now()}
+
+
+def new_id(kind: str) -> str:
+    """An id that nobody used before: `kind` and eight random characters."""
+    return f"{kind}-{uuid.uuid4().hex[:8]}"
+
+
+def now() -> str:
+    """The time as messages carry it: ISO 8601, UTC."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,149 @@
+"""What Lambda's event source mapping does between the queue and `on_sqs_message`.
+
+Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
+"""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+from chalice.local import LambdaContext
+
+from local.journal import journal
+
+if TYPE_CHECKING:
+    from types_boto3_sqs import SQSClient
+    from types_boto3_sqs.type_defs import MessageTypeDef
+
+Handler = Callable[[dict[str, Any], LambdaContext], Any]
+
+BATCH_SIZE: Final = 10
+_PAUSE_SECONDS: Final = 1.0
+_FUNCTION: Final = "ims-local-on_sqs_message"
+
+
+class Poller:
+    """Hands the messages of one queue to a handler, batch by batch, and deletes those that it settled.
+
+    The others are left alone: they come again after the queue's visibility timeout, and the queue's redrive
+    policy moves them to the dead-letter queue after `maxReceiveCount` receives.
+    """
+
+    def __init__(
+        self, sqs: SQSClient, queue_url: str, handler: Handler, *, time_limit: float, wait_seconds: int = 1
+    ) -> None:
+        """`time_limit`: seconds that the handler has for a batch; `wait_seconds`: length of a long poll."""
+        self._sqs = sqs
+        self._queue_url = queue_url
+        self._handler = handler
+        self._time_limit = time_limit
+        self._wait_seconds = wait_seconds
+        answer = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])
+        self._queue_arn = answer["Attributes"]["QueueArn"]
+
+    def poll(self) -> int:
+        """Receive one batch and settle what can be settled; answers how many messages came."""
+        messages = self._sqs.receive_message(
+            QueueUrl=self._queue_url,
+            MaxNumberOfMessages=BATCH_SIZE,
+            WaitTimeSeconds=self._wait_seconds,
+            AttributeNames=["All"],
+            MessageAttributeNames=["All"],
+        ).get("Messages", [])
+        if messages:
+            failed = self._invoke(messages)
+            self._delete([message for message in messages if message["MessageId"] not in failed])
+        return len(messages)
+
+    def run(self, stop: threading.Event) -> None:
+        """Poll until `stop` is set; the batch at hand is finished, since an abandoned poll loses messages."""
+        while not stop.is_set():
+            try:
+                self.poll()
+            except (BotoCoreError, ClientError):
+                journal.exception("the queue did not answer")
+                stop.wait(_PAUSE_SECONDS)
+
+    def _invoke(self, messages: Sequence[MessageTypeDef]) -> Collection[str]:
+        ids = {message["MessageId"] for message in messages}
+        event = {"Records": [record(message, self._queue_arn) for message in messages]}
+        context = LambdaContext(
+            function_name=_FUNCTION, memory_size=512, max_runtime_ms=int(self._time_limit * 1000)
+        )
+        try:
+            return failures(self._handler(event, context), ids)
+        except Exception:  # noqa: BLE001 - whatever a function raises fails its batch
+            journal.exception("the handler failed, and so does the whole batch")
+            return ids
+
+    def _delete(self, messages: Sequence[MessageTypeDef]) -> None:
+        if messages:
+            self._sqs.delete_message_batch(
+                QueueUrl=self._queue_url,
+                Entries=[
+                    {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
+                    for number, message in enumerate(messages)
+                ],
+            )
+
+
+@contextmanager
+def polling(poller: Poller) -> Iterator[None]:
+    """Run `poller` in a thread for the length of the block."""
+    stop = threading.Event()
+    thread = threading.Thread(target=poller.run, args=[stop], name="poller")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def record(message: MessageTypeDef, queue_arn: str) -> dict[str, Any]:
+    """A received message as Lambda hands it over.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html#example-standard-queue-message-event
+    """
+    return {
+        "messageId": message["MessageId"],
+        "receiptHandle": message["ReceiptHandle"],
+        "body": message["Body"],
+        "attributes": dict(message["Attributes"]),
+        "messageAttributes": {
+            name: _attribute(value) for name, value in message.get("MessageAttributes", {}).items()
+        },
+        "md5OfBody": message["MD5OfBody"],
+        "eventSource": "aws:sqs",
+        "eventSourceARN": queue_arn,
+        "awsRegion": queue_arn.split(":")[3],
+    }
+
+
+def failures(answer: Any, ids: Collection[str]) -> Collection[str]:
+    """Which of the message `ids` failed, according to the handler's `answer`.
+
+    Nothing, or an empty list, says that all succeeded; an answer that makes no sense, that all failed.
+    """
+    if not answer:
+        return ()
+    try:
+        named = [failure["itemIdentifier"] for failure in answer.get("batchItemFailures") or ()]
+    except (AttributeError, KeyError, TypeError):
+        return ids
+    return named if all(name in ids for name in named) else ids
+
+
+def _attribute(value: Any) -> dict[str, Any]:
+    named = {
+        name[0].lower() + name[1:]: base64.b64encode(content).decode()
+        if isinstance(content, bytes)
+        else content
+        for name, content in value.items()
+    }
+    return {"stringListValues": [], "binaryListValues": [], **named}

@@ -1,0 +1,118 @@
+"""The whole local stack in one process: embedded AWS, issuer, REST, poller."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from local import catalogue, emulator
+from local.client import Api
+from local.emulator import Emulator
+from local.gateway import Gateway
+from local.issuer import AUDIENCE, ISSUER, READ, WRITE, Issuer, publishing, write_private
+from local.poller import Poller, polling
+from local.server import serving
+from local.stage import Stage, open_stage
+
+ACCOUNT: Final = "000000000000"
+# Short, so that retries and dead letters can be watched. On AWS the visibility timeout is six times the
+# function's; here it need only be longer.
+VISIBILITY_SECONDS: Final = 6
+FUNCTION_SECONDS: Final = 5
+MAX_RECEIVE_COUNT: Final = 3
+
+
+class PortError(Exception):
+    """The stack cannot listen where it should; the message says where, why and how to choose another port."""
+
+    def __init__(self, port: int, setting: str, error: OSError) -> None:
+        taken = error.errno == errno.EADDRINUSE
+        why = "is taken by another program" if taken else f"cannot be used ({error.strerror})"
+        super().__init__(
+            f"Port {port} {why}. Choose another: make run {setting}={port + 1 if taken else 8000}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A stack that runs: its URLs are in `env`, as they are in the file `env` of its folder."""
+
+    env: dict[str, str]
+    emulator: Emulator
+    products_loaded: int
+
+
+@contextmanager
+def running(folder: Path, *, port: int, aws_port: int, reset: bool = False) -> Iterator[Running]:
+    """Run the stack for the length of the block, with all its files in `folder`.
+
+    `port` is that of REST and `aws_port` that of the embedded AWS; any free one if 0. `reset` throws away
+    the data of earlier runs. Raises `PortError`, `EmulatorError`, `CatalogueError`.
+    """
+    data = folder / "aws"
+    with ExitStack() as stack:
+        rest_socket = stack.enter_context(_listen(port, "PORT"))
+        aws_socket = stack.enter_context(_listen(aws_port, "AWS_PORT"))
+        if reset:
+            shutil.rmtree(data, ignore_errors=True)
+        aws = stack.enter_context(emulator.running(aws_socket, folder=data, log=folder / "emulator.log"))
+        stage = open_stage(
+            aws.endpoint_url,
+            ACCOUNT,
+            visibility_seconds=VISIBILITY_SECONDS,
+            max_receive_count=MAX_RECEIVE_COUNT,
+        )
+        issuer = Issuer(folder / "issuer-key.pem")
+        jwks_url = stack.enter_context(publishing(issuer, emulator.listen()))
+        _become(stage, jwks_url)
+
+        import app  # only now: its environment is complete
+        from chalicelib import clients
+
+        clients.dynamodb()  # boto3 does not make clients in several threads at once
+        clients.sqs()
+        api_url = stack.enter_context(serving(Gateway(app.app).answer, rest_socket))
+        env = {
+            "IMS_API_URL": api_url,
+            "IMS_TOKEN_READ": issuer.token("local-reader", READ),
+            "IMS_TOKEN_WRITE": issuer.token("local-writer", WRITE),
+            "AUTH_JWKS_URL": jwks_url,
+            **stage.env,
+        }
+        loaded = catalogue.load_once(stage, Api(api_url, env["IMS_TOKEN_WRITE"]))
+        poller = Poller(stage.sqs, stage.inventory_queue_url, app.on_sqs_message, time_limit=FUNCTION_SECONDS)
+        stack.enter_context(polling(poller))
+        lines = "".join(f"{name}={value}\n" for name, value in env.items())
+        write_private(folder / "env", lines.encode())
+        yield Running(env, aws, loaded)
+
+
+def _become(stage: Stage, jwks_url: str) -> None:
+    """Make this process's environment that of the functions, with nothing of the caller's AWS in it."""
+    for name in [name for name in os.environ if name.startswith(("AWS_", "POWERTOOLS_", "AUTH_"))]:
+        del os.environ[name]
+    os.environ.update(stage.env)
+    os.environ.update(
+        AUTH_ISSUER=ISSUER,
+        AUTH_AUDIENCE=AUDIENCE,
+        AUTH_JWKS_URL=jwks_url,
+        AWS_CONFIG_FILE=os.devnull,
+        AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+        AWS_EC2_METADATA_DISABLED="true",
+        NO_PROXY=emulator.HOST,
+        no_proxy=emulator.HOST,
+    )
+
+
+def _listen(port: int, setting: str) -> socket.socket:
+    try:
+        return emulator.listen(port)
+    except OSError as error:
+        raise PortError(port, setting, error) from error

@@ -1,0 +1,65 @@
+import pytest
+
+from local.poller import failures, record
+
+IDS = {"a", "b"}
+ARN = "arn:aws:sqs:eu-central-1:000000000000:IMS-InventoryQueue"
+
+
+@pytest.mark.parametrize("answer", [None, {}, {"batchItemFailures": []}, {"batchItemFailures": None}])
+def test_an_empty_answer_says_that_all_succeeded(answer: object) -> None:
+    assert set(failures(answer, IDS)) == set()
+
+
+def test_the_messages_named_failed() -> None:
+    assert set(failures({"batchItemFailures": [{"itemIdentifier": "b"}]}, IDS)) == {"b"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"batchItemFailures": [{"itemIdentifier": ""}]},
+        {"batchItemFailures": [{"itemIdentifier": None}]},
+        {"batchItemFailures": [{"messageId": "a"}]},
+        {"batchItemFailures": [{"itemIdentifier": "a"}, {"itemIdentifier": "unknown"}]},
+        {"batchItemFailures": "a"},
+        {"batchItemFailures": 1},
+        ["a"],
+        "a",
+    ],
+)
+def test_an_answer_that_makes_no_sense_says_that_all_failed(answer: object) -> None:
+    assert set(failures(answer, IDS)) == IDS
+
+
+def test_a_record_is_what_lambda_hands_over() -> None:
+    attributes = {"SentTimestamp": "1700000000000", "ApproximateReceiveCount": "2"}
+    made = record(
+        {
+            "MessageId": "id",
+            "ReceiptHandle": "handle",
+            "Body": "{}",
+            "MD5OfBody": "99914b932bd37a50b983c5e7c90ae93b",
+            "Attributes": attributes,
+            "MessageAttributes": {
+                "type": {"StringValue": "ReserveInventory", "DataType": "String"},
+                "raw": {"BinaryValue": b"\x00\xff", "DataType": "Binary"},
+            },
+        },
+        ARN,
+    )
+    lists = {"stringListValues": [], "binaryListValues": []}
+    assert made == {
+        "messageId": "id",
+        "receiptHandle": "handle",
+        "body": "{}",
+        "md5OfBody": "99914b932bd37a50b983c5e7c90ae93b",
+        "attributes": attributes,
+        "messageAttributes": {
+            "type": {"stringValue": "ReserveInventory", "dataType": "String", **lists},
+            "raw": {"binaryValue": "AP8=", "dataType": "Binary", **lists},
+        },
+        "eventSource": "aws:sqs",
+        "eventSourceARN": ARN,
+        "awsRegion": "eu-central-1",
+    }
