@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, TypeAdapter, ValidationError
-from pydantic_core import from_json
+from pydantic_core import ErrorDetails, from_json
 
 from chalicelib.core.fields import CustomerId, OrderId, Quantity, Sku
 from chalicelib.core.records import LINE_BYTES, RECORD_BYTES
@@ -127,7 +127,7 @@ def read(body: str, oldest: datetime) -> Command:
 def _object(body: str) -> dict[str, Any]:
     try:
         message = from_json(body, allow_inf_nan=False, cache_strings="keys")
-    except ValueError:
+    except (ValueError, TypeError):  # TypeError: a lone surrogate, which no encoding has
         raise Poison("it is not JSON") from None
     if not isinstance(message, dict):
         raise Poison("it is not a JSON object")
@@ -160,9 +160,14 @@ def _release(order_id: str, message: Mapping[str, Any]) -> Release:
 def _field_errors(invalid: ValidationError) -> tuple[FieldError, ...]:
     errors = invalid.errors(include_url=False, include_context=False, include_input=False)
     return tuple(
-        FieldError(".".join(map(str, error["loc"])), error["msg"].removeprefix("Value error, "))
-        for error in errors[:MAX_ERRORS]
+        FieldError(".".join(map(str, error["loc"])), _what_is_wrong(error)) for error in errors[:MAX_ERRORS]
     )
+
+
+def _what_is_wrong(error: ErrorDetails) -> str:
+    if error["type"] == "model_type":  # pydantic's own text names our class
+        return "must be an object"
+    return error["msg"].removeprefix("Value error, ")
 
 
 def _valid(adapter: TypeAdapter[_T], value: object) -> _T | None:

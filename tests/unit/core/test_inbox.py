@@ -1,0 +1,109 @@
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.core.inbox import Inbox, Message, sort
+from chalicelib.core.messages import Release, Reserve
+from tests.messages import release, reserve, text
+
+OLDEST = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def arrive(*bodies: str, receives: int = 1) -> Inbox:
+    return sort([Message(f"m{n}", body, 1_000 + n, receives) for n, body in enumerate(bodies)], OLDEST)
+
+
+def ids(messages: list[Message]) -> list[str]:
+    return [message.id for message in messages]
+
+
+def test_an_empty_batch_is_an_empty_inbox() -> None:
+    assert arrive() == Inbox()
+
+
+def test_messages_are_sorted_by_what_they_ask_in_order_of_arrival() -> None:
+    inbox = arrive(
+        text(reserve("b", {"A": 1})),
+        text(release("d")),
+        text(reserve("a", {"A": 2})),
+        text(release("c")),
+    )
+    assert list(inbox.reserves) == ["b", "a"]
+    assert list(inbox.releases) == ["d", "c"]
+    assert inbox.reserves["a"].command == Reserve("a", "customer of a", {"A": 2})
+    assert inbox.releases["c"].command == Release("c")
+    assert not inbox.poison
+    assert not inbox.mismatched
+
+
+def test_poison_is_set_apart_with_its_reason_and_its_neighbours_stay() -> None:
+    inbox = arrive("{", text(reserve("a", {"A": 1})), text(release("!")))
+    assert [(message.id, str(why)) for message, why in inbox.poison] == [
+        ("m0", "it is not JSON"),
+        ("m2", "it has no usable order_id"),
+    ]
+    assert list(inbox.reserves) == ["a"]
+
+
+def test_an_order_that_comes_twice_is_one_task_with_both_messages() -> None:
+    body = text(reserve("a", {"A": 1}))
+    inbox = arrive(body, text(reserve("b", {"A": 1})), body)
+    assert ids(inbox.reserves["a"].messages) == ["m0", "m2"]
+    assert not inbox.mismatched
+
+
+def test_a_release_that_comes_twice_is_one_task_whatever_its_reasons() -> None:
+    inbox = arrive(text(release("a", reason="x")), text(release("a", reason="y")))
+    assert ids(inbox.releases["a"].messages) == ["m0", "m1"]
+    assert not inbox.mismatched
+
+
+def test_of_one_order_with_different_items_the_first_stands() -> None:
+    inbox = arrive(text(reserve("a", {"A": 1})), text(reserve("a", {"A": 2})), text(reserve("a", {"A": 1})))
+    task = inbox.reserves["a"]
+    assert isinstance(task.command, Reserve)
+    assert task.command.items == {"A": 1}
+    assert ids(task.messages) == ["m0", "m1", "m2"]
+    assert inbox.mismatched == ["a"]
+
+
+def test_the_same_items_in_another_order_or_in_parts_do_not_differ() -> None:
+    parts = [{"sku": "B", "quantity": 2}, {"sku": "A", "quantity": 1}, {"sku": "B", "quantity": 1}]
+    inbox = arrive(text(reserve("a", {"A": 1, "B": 3})), text(reserve("a", {}, items=parts)))
+    assert not inbox.mismatched
+
+
+def test_a_reserve_and_a_release_of_one_order_are_two_tasks() -> None:
+    inbox = arrive(text(reserve("a", {"A": 1})), text(release("a")))
+    assert ids(inbox.reserves["a"].messages) == ["m0"]
+    assert ids(inbox.releases["a"].messages) == ["m1"]
+
+
+def test_a_task_counts_as_redelivered_if_any_of_its_messages_is() -> None:
+    body = text(reserve("a", {"A": 1}))
+    first, again = Message("m0", body, 0, 1), Message("m1", body, 0, 2)
+    assert not sort([first], OLDEST).reserves["a"].redelivered
+    assert sort([first, again], OLDEST).reserves["a"].redelivered
+
+
+BODIES = st.sampled_from(
+    [
+        "{",
+        "[]",
+        text(release("a")),
+        text(release("b")),
+        text(reserve("a", {"A": 1})),
+        text(reserve("a", {"A": 2})),
+        text(reserve("b", {"A": 1})),
+        text(reserve("b", {})),
+    ]
+)
+
+
+@given(st.lists(BODIES, max_size=20))
+def test_every_message_is_in_exactly_one_place(bodies: list[str]) -> None:
+    inbox = arrive(*bodies)
+    tasks = [*inbox.reserves.values(), *inbox.releases.values()]
+    places = [*(m.id for task in tasks for m in task.messages), *(m.id for m, _ in inbox.poison)]
+    assert sorted(places) == sorted(f"m{n}" for n in range(len(bodies)))

@@ -1,0 +1,317 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from random import Random
+
+import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from chalicelib.core.actions import Absent, Action, Below, Record, Take
+from chalicelib.core.answers import order_record, reserve_answer
+from chalicelib.core.fields import Outcome
+from chalicelib.core.messages import Invalid, Reserve, TooMany
+from chalicelib.core.packing import pack
+from chalicelib.core.planner import Decision, Failure, Plan, Shortage, plan
+from chalicelib.core.records import Known, OrderRecord
+from chalicelib.errors import FieldError
+from tests.unit.core.shelf import NOW, Shelf
+
+Stock = dict[str, int | None]
+
+
+def order(order_id: str, **items: int) -> Reserve:
+    return Reserve(order_id, "customer", items)
+
+
+def failures(decided: Plan) -> dict[str, str | None]:
+    return {decision.order.order_id: decision.failure for decision in decided.decisions}
+
+
+class TestActions:
+    def test_the_takes_of_admitted_orders_are_added_up(self) -> None:
+        decided = plan([order("a", A=1, B=2), order("b", A=3)], {})
+        assert decided.actions == (Take("A", 4), Take("B", 2))
+        assert failures(decided) == {"a": None, "b": None}
+
+    def test_what_nobody_looked_at_is_taken_to_be_enough(self) -> None:
+        assert failures(plan([order("a", A=10**9)], {})) == {"a": None}
+
+    def test_stock_that_is_exactly_used_up_is_enough(self) -> None:
+        decided = plan([order("a", A=2), order("b", A=3)], {"A": 5})
+        assert decided.actions == (Take("A", 5),)
+
+    def test_a_rejection_beside_a_take_is_proved_by_the_take_itself(self) -> None:
+        decided = plan([order("a", A=3), order("b", A=4), order("c", A=3)], {"A": 5})
+        assert failures(decided) == {"a": None, "b": "INSUFFICIENT_STOCK", "c": "INSUFFICIENT_STOCK"}
+        assert decided.actions == (Take("A", 3, below=6),)
+
+    def test_the_limit_rests_on_the_smallest_demand_that_is_turned_away(self) -> None:
+        decided = plan([order("a", A=9), order("b", A=7), order("c", A=8)], {"A": 5})
+        assert decided.actions == (Below("A", 7),)
+
+    def test_a_sku_that_does_not_exist_is_proved_absent_once(self) -> None:
+        decided = plan([order("a", X=1), order("b", X=2)], {"X": None})
+        assert failures(decided) == {"a": "SKU_NOT_FOUND", "b": "SKU_NOT_FOUND"}
+        assert decided.actions == (Absent("X"),)
+
+    def test_sku_not_found_wins_and_is_what_is_proved(self) -> None:
+        decided = plan([order("a", A=9, X=1), order("b", A=1)], {"A": 5, "X": None})
+        assert failures(decided) == {"a": "SKU_NOT_FOUND", "b": None}
+        assert decided.actions == (Take("A", 1), Absent("X"))
+        assert decided.decisions[0].shortages == (Shortage("A", 9, 4), Shortage("X", 1, None))
+
+    def test_a_witness_that_is_in_the_transaction_anyway_is_preferred(self) -> None:
+        decided = plan([order("a", B=1), order("b", A=2, B=2)], {"A": 0, "B": 1})
+        assert decided.actions == (Take("B", 1, below=3),)
+
+    def test_orders_that_share_a_shortage_share_a_witness(self) -> None:
+        decided = plan([order("a", B=1), order("b", A=1, B=1), order("c", A=2)], {"A": 0, "B": 0})
+        assert set(decided.actions) == {Below("B", 1), Below("A", 2)}
+        decided = plan([order("a", B=1), order("b", A=1, B=1)], {"A": 0, "B": 0})
+        assert decided.actions == (Below("B", 1),)
+
+    def test_a_later_smaller_order_may_fit_where_an_earlier_one_did_not(self) -> None:
+        decided = plan([order("a", A=6), order("b", A=5)], {"A": 5})
+        assert failures(decided) == {"a": "INSUFFICIENT_STOCK", "b": None}
+        assert decided.actions == (Take("A", 5, below=11),)
+
+    def test_a_rejected_order_takes_nothing_of_what_it_could_have_had(self) -> None:
+        decided = plan([order("a", A=1, B=9), order("b", A=5)], {"A": 5, "B": 0})
+        assert failures(decided) == {"a": "INSUFFICIENT_STOCK", "b": None}
+        assert Take("A", 5) in decided.actions or Take("A", 5, below=6) in decided.actions
+
+    def test_what_is_available_is_what_the_group_leaves(self) -> None:
+        decided = plan([order("a", A=3), order("b", A=4)], {"A": 5})
+        assert decided.decisions[1].shortages == (Shortage("A", 4, 2),)
+
+    @pytest.mark.parametrize(
+        ("refusal", "failure"),
+        [(Invalid((FieldError("items", "is empty"),)), "INVALID_REQUEST"), (TooMany(100), "TOO_MANY_ITEMS")],
+    )
+    def test_a_refused_order_needs_no_stock(self, refusal: Invalid | TooMany, failure: str) -> None:
+        decided = plan([Reserve("a", None, refusal=refusal), order("b", A=1)], {"A": 1})
+        assert failures(decided) == {"a": failure, "b": None}
+        assert decided.actions == (Take("A", 1),)
+        assert not decided.rejects
+
+    def test_no_orders_make_an_empty_plan(self) -> None:
+        assert plan([], {"A": 1}) == Plan((), (), frozenset())
+
+    def test_the_skus_of_rejected_orders_that_nobody_looked_at_are_named(self) -> None:
+        decided = plan([order("a", A=2, B=1), order("b", C=1)], {"A": 1})
+        assert decided.unseen == {"B"}
+        assert decided.rejects
+
+
+SKUS = [f"S{n}" for n in range(6)]
+ITEMS = st.dictionaries(st.sampled_from(SKUS), st.integers(1, 6), min_size=1, max_size=4)
+REFUSALS = st.sampled_from([Invalid((FieldError("items", "is empty"),)), TooMany(100)])
+
+
+@st.composite
+def orders(draw: st.DrawFn, most: int = 12) -> list[Reserve]:
+    bodies = draw(st.lists(ITEMS | REFUSALS, min_size=1, max_size=most))
+    return [
+        Reserve(f"o{n}", "customer", body)
+        if isinstance(body, dict)
+        else Reserve(f"o{n}", "customer", refusal=body)
+        for n, body in enumerate(bodies)
+    ]
+
+
+STOCK = st.dictionaries(st.sampled_from(SKUS), st.integers(0, 15))
+VIEW = st.dictionaries(st.sampled_from(SKUS), st.none() | st.integers(0, 15))
+
+
+@st.composite
+def truths_and_views(draw: st.DrawFn) -> tuple[dict[str, int], Stock]:
+    """The stock, and what somebody knows of it: of each SKU the truth, something else or nothing."""
+    stock, view = draw(STOCK), draw(VIEW)
+    for sku in draw(st.sets(st.sampled_from(SKUS))):
+        view[sku] = stock.get(sku)
+    return stock, view
+
+
+def transaction(decided: Plan) -> list[Action]:
+    records = [
+        Record(order_record(decision.order, reserve_answer(decision, NOW), NOW))
+        for decision in decided.decisions
+    ]
+    return [*decided.actions, *records]
+
+
+def check_commit(decided: Plan, before: Mapping[str, int], after: Mapping[str, int]) -> None:
+    """Whatever the plan was made of: what it says is true right after its takes."""
+    taken: Counter[str] = Counter()
+    for decision in decided.decisions:
+        if decision.failure is None:
+            taken.update(decision.order.items)
+    assert {sku: units - after[sku] for sku, units in before.items() if units != after[sku]} == dict(taken)
+    assert after.keys() == before.keys()
+    for decision in decided.decisions:
+        asked = decision.order.items
+        match decision.failure:
+            case None:
+                assert asked
+                assert not decision.shortages
+            case Failure.SKU_NOT_FOUND:
+                assert any(sku not in after for sku in asked)
+            case Failure.INSUFFICIENT_STOCK:
+                assert any(sku in after and after[sku] < units for sku, units in asked.items())
+            case Failure.INVALID_REQUEST:
+                assert isinstance(decision.order.refusal, Invalid)
+            case Failure.TOO_MANY_ITEMS:
+                assert isinstance(decision.order.refusal, TooMany)
+        for shortage in decision.shortages:
+            assert shortage.requested == asked[shortage.sku] > (shortage.available or 0) >= 0
+
+
+def check_exact(decided: Plan, before: Mapping[str, int], after: Mapping[str, int]) -> None:
+    """If all that is known is true: orders of arrival, greedily, and answers complete."""
+    left = dict(before)
+    for decision in decided.decisions:
+        asked = decision.order.items
+        if decision.order.refusal:
+            continue
+        fits = all(units <= left.get(sku, -1) for sku, units in asked.items())
+        assert fits is (decision.failure is None)
+        if fits:
+            left.update({sku: left[sku] - units for sku, units in asked.items()})
+    assert left == after
+    for decision in decided.decisions:
+        if decision.failure is None or decision.order.refusal:
+            continue
+        lost = any(sku not in after for sku in decision.order.items)
+        assert decision.failure == ("SKU_NOT_FOUND" if lost else "INSUFFICIENT_STOCK")
+        assert decision.shortages == tuple(
+            Shortage(sku, units, after.get(sku))
+            for sku, units in decision.order.items.items()
+            if after.get(sku, 0) < units
+        )
+
+
+class TestWhateverIsKnown:
+    @settings(max_examples=300)
+    @given(orders(), truths_and_views())
+    def test_if_the_conditions_hold_every_answer_is_true(
+        self, group: list[Reserve], truth_and_view: tuple[dict[str, int], Stock]
+    ) -> None:
+        stock, view = truth_and_view
+        shelf = Shelf(dict(stock))
+        decided = plan(group, view)
+        assert [decision.order for decision in decided.decisions] == group
+        told = shelf.execute(transaction(decided))
+        event("cancelled" if told else "committed")
+        if told:
+            assert (shelf.stock, shelf.records) == (stock, {})
+        else:
+            check_commit(decided, stock, shelf.stock)
+            assert {record.outcome for record in shelf.records.values()} <= {
+                Outcome.RESERVED,
+                Outcome.REJECTED,
+            }
+
+    @given(orders(), STOCK)
+    def test_if_all_is_known_the_first_try_succeeds_and_is_exact(
+        self, group: list[Reserve], stock: dict[str, int]
+    ) -> None:
+        shelf = Shelf(dict(stock))
+        decided = plan(group, shelf.read(SKUS).stock)
+        assert not decided.unseen
+        assert not shelf.execute(transaction(decided))
+        check_commit(decided, stock, shelf.stock)
+        check_exact(decided, stock, shelf.stock)
+
+    @given(orders(), VIEW)
+    def test_of_rejected_orders_all_skus_are_looked_at(self, group: list[Reserve], view: Stock) -> None:
+        decided = plan(group, view)
+        rejected = [decision.order for decision in decided.decisions if decision.shortages]
+        assert decided.unseen == {sku for order in rejected for sku in order.items} - view.keys()
+
+    @given(orders(), VIEW)
+    def test_no_more_actions_than_distinct_skus(self, group: list[Reserve], view: Stock) -> None:
+        decided = plan(group, view)
+        assert len(decided.actions) <= len({sku for order in group for sku in order.items})
+
+
+def settle(
+    group: Sequence[Reserve], shelf: Shelf, known: Known, rng: Random | None = None
+) -> tuple[int, Plan]:
+    """Plan and execute till it is done, as the shell does; `rng` lets only some failures be told at once."""
+    for tries in range(1, 100):
+        fresh = [order for order in group if known.records.get(order.order_id) is None]
+        decided = plan(fresh, known.stock)
+        while decided.unseen:
+            known.learn(shelf.read(decided.unseen))
+            decided = plan(fresh, known.stock)
+        told = shelf.execute(transaction(decided))
+        if not told:
+            return tries, decided
+        for news in rng.sample(told, rng.randint(1, len(told))) if rng else told:
+            known.learn(news)
+    raise AssertionError("the plans do not converge")
+
+
+class TestReplanning:
+    @given(orders(), STOCK, st.sets(st.integers(0, 11)))
+    def test_from_knowing_nothing_five_tries_are_enough_when_the_truth_stands_still(
+        self, group: list[Reserve], stock: dict[str, int], recorded: set[int]
+    ) -> None:
+        shelf = Shelf(dict(stock), {f"o{n}": OrderRecord(f"o{n}", Outcome.REJECTED, NOW) for n in recorded})
+        before = dict(shelf.records)
+        tries, decided = settle(group, shelf, Known())
+        event(f"{tries} tries")
+        assert tries <= 5
+        fresh = [order for order in group if order.order_id not in before]
+        assert [decision.order for decision in decided.decisions] == fresh
+        assert {order_id: shelf.records[order_id] for order_id in before} == before
+        check_commit(decided, stock, shelf.stock)
+
+    @settings(max_examples=300)
+    @given(orders(), truths_and_views(), st.sets(st.integers(0, 11)), st.randoms(use_true_random=False))
+    def test_from_any_wrong_view_it_converges_even_if_failures_are_told_one_by_one(
+        self,
+        group: list[Reserve],
+        truth_and_view: tuple[dict[str, int], Stock],
+        recorded: set[int],
+        rng: Random,
+    ) -> None:
+        stock, view = truth_and_view
+        shelf = Shelf(dict(stock), {f"o{n}": OrderRecord(f"o{n}", Outcome.REJECTED, NOW) for n in recorded})
+        tries, decided = settle(group, shelf, Known(dict(view)), rng)
+        event(f"{tries} tries")
+        # Each try but the last corrects at least one SKU or finds one record.
+        assert tries <= 1 + len(SKUS) + len(group)
+        check_commit(decided, stock, shelf.stock)
+
+
+WIDE = st.lists(st.lists(st.integers(0, 149), min_size=1, max_size=99, unique=True), min_size=1, max_size=12)
+
+
+@given(WIDE, st.dictionaries(st.integers(0, 149), st.integers(0, 6)), st.sets(st.integers(0, 149)))
+def test_packed_groups_of_orders_of_up_to_99_skus_fit_into_transactions(
+    wide: list[list[int]], stock: dict[int, int], seen: set[int]
+) -> None:
+    group = [Reserve(f"o{n}", "c", {f"S{sku}": 1 + sku % 3 for sku in skus}) for n, skus in enumerate(wide)]
+    shelf = Shelf({f"S{sku}": units for sku, units in stock.items()})
+    for packed in pack(group):
+        before = dict(shelf.stock)
+        _, decided = settle(packed, shelf, shelf.read(f"S{sku}" for sku in seen))
+        check_commit(decided, before, shelf.stock)
+    assert shelf.records.keys() == {order.order_id for order in group}
+
+
+def test_an_order_of_99_skus_fills_a_transaction_whether_admitted_or_rejected() -> None:
+    full = order("full", **{f"S{n}": 1 for n in range(99)})
+    assert len(transaction(plan([full], {}))) == 100
+    decided = plan([full], dict.fromkeys(full.items, 0))
+    assert len(decided.decisions[0].shortages) == 99
+    assert len(transaction(decided)) == 2
+
+
+def test_decisions_are_as_json_can_tell_them() -> None:
+    decision = Decision(order("a", A=1), Failure.SKU_NOT_FOUND, (Shortage("A", 1, None),))
+    assert json.loads(reserve_answer(decision, NOW).body)["items"][0]["reason"] == "SKU_NOT_FOUND"
