@@ -83,6 +83,13 @@ def dripping(head: bytes) -> Behaviour:
     return behave
 
 
+def endless(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
+    """Sends as fast as it can for as long as anybody listens."""
+    handler.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n")
+    while not over.is_set():
+        handler.wfile.write(b"x" * 65_536)
+
+
 def hanging_up(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
     """Closes the connection without an answer."""
     handler.connection.shutdown(2)

@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 from chalicelib.auth.download import MAX_BYTES, TIMEOUT, download
 from chalicelib.errors import KeysUnavailable, SettingsError
 from tests.issuer import ec_key
-from tests.key_server import answering, dripping, hanging_up, serving, silent
+from tests.key_server import answering, dripping, endless, hanging_up, serving, silent
 
 BRIEF = 0.3
 """Seconds; the time-out that most tests here use, so that they are quick."""
@@ -70,6 +70,12 @@ def test_document_may_be_as_large_as_the_limit_and_no_larger():
         server.behave = answering(b"x" * (MAX_BYTES + 1))
         with pytest.raises(KeysUnavailable, match="bytes"):
             download(server.url)
+
+
+def test_endless_document_is_given_up_at_the_limit():
+    with serving(endless) as server, pytest.raises(KeysUnavailable, match="bytes"):
+        download(server.url)
+    wait_until_nobody_is_left_behind()
 
 
 @pytest.mark.parametrize("garbage", [b"", b"\0" * 100, b"SSH-2.0-OpenSSH_9.6\r\n", b"HTTP/1.1 abc\r\n\r\n"])
@@ -181,6 +187,30 @@ def test_url_other_than_https_or_loopback_is_refused(url):
 def test_plain_http_is_taken_on_any_loopback_host(host):
     with pytest.raises(KeysUnavailable):
         download(f"http://{host}:9/")
+
+
+@pytest.mark.parametrize(
+    ("url", "endpoint"),
+    [
+        ("https://issuer.example/", ("issuer.example", 443)),
+        ("https://issuer.example:8443/", ("issuer.example", 8443)),
+        ("https://[2001:db8::1]/", ("2001:db8::1", 443)),
+        ("https://user:secret@issuer.example/", ("issuer.example", 443)),
+        ("http://[::1]/", ("::1", 80)),
+        ("http://localhost:8080/", ("localhost", 8080)),
+    ],
+)
+def test_host_and_port_are_those_of_the_url(monkeypatch, url, endpoint):
+    asked = []
+
+    def record(host, port, *_):
+        asked.append((host, port))
+        raise OSError("not today")
+
+    monkeypatch.setattr(socket, "getaddrinfo", record)
+    with pytest.raises(KeysUnavailable, match="not today"):
+        download(url)
+    assert asked == [endpoint]
 
 
 class TestTls:

@@ -5,6 +5,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from chalicelib.auth.keys import KeySet, usable_keys
 from chalicelib.errors import KeysUnavailable
@@ -77,7 +78,8 @@ class TestWhatIsUsable:
             rsa_one().jwk(kid=None),
             rsa_one().jwk(kid=1),
             rsa_one().jwk(kid=["rsa-1"]),
-            rsa_one().jwk(d="AQAB"),
+            RSAAlgorithm.to_jwk(rsa_key("private").private, as_dict=True) | {"kid": "private"},
+            ECAlgorithm.to_jwk(ec_key("private").private, as_dict=True) | {"kid": "private"},
             rsa_key("weak", bits=1024).jwk(),
             ec_one().jwk(alg="RS256"),
             ec_one().jwk(x=ec_key("other").jwk()["x"]),
@@ -229,6 +231,7 @@ class TestSearch:
         endpoint.keys = good
         clock.now += 30
         assert keys.find("unknown") is None
+        assert keys.find("another") is None
         assert endpoint.fetches == 3
 
     def test_removed_key_is_gone_after_the_next_search(self, keys, endpoint):
