@@ -1,0 +1,175 @@
+# What each alarm means, and what to do, is in docs/runbook.md, under the alarm's name.
+
+resource "aws_sns_topic" "alarms" {
+  count = length(var.alarm_emails) > 0 ? 1 : 0
+
+  name = "${var.name_prefix}-alarms"
+}
+
+resource "aws_sns_topic_subscription" "alarms" {
+  for_each = var.alarm_emails
+
+  topic_arn = one(aws_sns_topic.alarms).arn
+  protocol  = "email"
+  endpoint  = each.value
+}
+
+locals {
+  alarm_actions = concat(compact([var.alarm_topic_arn]), aws_sns_topic.alarms[*].arn)
+
+  # Alarms on one metric. Unless said otherwise: the sum of 5 minutes, of which one is enough.
+  plain_alarms = merge(
+    {
+      dlq-not-empty = {
+        description = "A message could not be settled: its order has no answer."
+        namespace   = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", statistic = "Maximum"
+        dimensions  = { QueueName = aws_sqs_queue.dlq.name }
+        threshold   = 1, period = 60
+      }
+      dlq-expiring = {
+        description = "Messages in the dead-letter queue are half way to being deleted."
+        namespace   = "AWS/SQS", metric = "ApproximateAgeOfOldestMessage", statistic = "Maximum"
+        dimensions  = { QueueName = aws_sqs_queue.dlq.name }
+        threshold   = local.dlq_retention_seconds / 2
+      }
+      oldest-message = {
+        description = "The oldest order has waited too long for its answer."
+        namespace   = "AWS/SQS", metric = "ApproximateAgeOfOldestMessage", statistic = "Maximum"
+        dimensions  = { QueueName = aws_sqs_queue.inventory.name }
+        threshold   = var.alarm_thresholds.oldest_message_seconds, period = 60, periods = 3
+      }
+      api-5xx = {
+        description = "Calls to the API fail on our side."
+        namespace   = "AWS/ApiGateway", metric = "5XXError"
+        dimensions  = { ApiName = "${var.name_prefix}-api", Stage = var.api_stage_name }
+        threshold   = var.alarm_thresholds.api_5xx
+      }
+      api-latency = {
+        description = "One call in a hundred takes too long."
+        namespace   = "AWS/ApiGateway", metric = "Latency", percentile = "p99"
+        dimensions  = { ApiName = "${var.name_prefix}-api", Stage = var.api_stage_name }
+        threshold   = var.alarm_thresholds.api_p99_ms, periods = 3
+      }
+    },
+    {
+      for key, function in local.functions : "${key}-errors" => {
+        description = "The function ${function.name} fails or times out."
+        namespace   = "AWS/Lambda", metric = "Errors"
+        dimensions  = { FunctionName = function.name }
+        threshold   = 1
+      }
+    },
+    {
+      for key, function in local.functions : "${key}-throttles" => {
+        description = "Lambda has no room to run the function ${function.name}."
+        namespace   = "AWS/Lambda", metric = "Throttles"
+        dimensions  = { FunctionName = function.name }
+        threshold   = 1
+      }
+    },
+  )
+
+  # Alarms on several metrics, m1 and on, and an expression.
+  table_operations = ["BatchExecuteStatement", "BatchGetItem", "DeleteItem", "GetItem", "PutItem", "Scan", "TransactWriteItems", "UpdateItem"]
+  tables = {
+    product          = aws_dynamodb_table.product.name
+    inventory        = aws_dynamodb_table.inventory.name
+    processed_events = aws_dynamodb_table.processed_events.name
+  }
+  computed_alarms = merge(
+    {
+      # From the queue's own counters: a consumer that is dead tells nothing, so its metrics cannot show it.
+      answers-overdue = {
+        description = "Orders wait, but none has been settled for ${var.alarm_thresholds.silent_minutes} minutes."
+        expression  = "IF(FILL(m1, 0) + FILL(m2, 0) > 0 AND FILL(m3, 0) == 0, 1, 0)"
+        threshold   = 1, period = 60, periods = var.alarm_thresholds.silent_minutes
+        metrics = [
+          { namespace = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", statistic = "Maximum", dimensions = { QueueName = aws_sqs_queue.inventory.name } },
+          { namespace = "AWS/SQS", metric = "ApproximateNumberOfMessagesNotVisible", statistic = "Maximum", dimensions = { QueueName = aws_sqs_queue.inventory.name } },
+          { namespace = "AWS/SQS", metric = "NumberOfMessagesDeleted", statistic = "Sum", dimensions = { QueueName = aws_sqs_queue.inventory.name } },
+        ]
+      }
+    },
+    {
+      for key, name in local.tables : "${replace(key, "_", "-")}-table-throttles" => {
+        description = "DynamoDB throttles the table ${name}."
+        expression  = "FILL(m1, 0) + FILL(m2, 0)"
+        threshold   = var.alarm_thresholds.table_throttles, period = 300, periods = 1
+        metrics = [
+          for metric in ["ReadThrottleEvents", "WriteThrottleEvents"] :
+          { namespace = "AWS/DynamoDB", metric = metric, statistic = "Sum", dimensions = { TableName = name } }
+        ]
+      }
+    },
+    {
+      for key, name in local.tables : "${replace(key, "_", "-")}-table-errors" => {
+        description = "DynamoDB answers calls on the table ${name} with errors of its own."
+        expression  = join(" + ", [for number in range(length(local.table_operations)) : "FILL(m${number + 1}, 0)"])
+        threshold   = 1, period = 300, periods = 1
+        metrics = [
+          for operation in local.table_operations :
+          { namespace = "AWS/DynamoDB", metric = "SystemErrors", statistic = "Sum", dimensions = { TableName = name, Operation = operation } }
+        ]
+      }
+    },
+  )
+}
+
+resource "aws_cloudwatch_metric_alarm" "plain" {
+  for_each = local.plain_alarms
+
+  alarm_name          = "${var.name_prefix}-${each.key}"
+  alarm_description   = "${each.value.description} See docs/runbook.md#${each.key}"
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  threshold           = each.value.threshold
+  evaluation_periods  = try(each.value.periods, 1)
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = local.alarm_actions
+  ok_actions          = local.alarm_actions
+
+  namespace          = each.value.namespace
+  metric_name        = each.value.metric
+  dimensions         = each.value.dimensions
+  period             = try(each.value.period, 300)
+  statistic          = try(each.value.percentile, null) == null ? try(each.value.statistic, "Sum") : null
+  extended_statistic = try(each.value.percentile, null)
+
+  # With a handful of calls, p99 is the slowest one: not worth a call at night.
+  evaluate_low_sample_count_percentiles = try(each.value.percentile, null) == null ? null : "ignore"
+}
+
+resource "aws_cloudwatch_metric_alarm" "computed" {
+  for_each = local.computed_alarms
+
+  alarm_name          = "${var.name_prefix}-${each.key}"
+  alarm_description   = "${each.value.description} See docs/runbook.md#${each.key}"
+  comparison_operator = "GreaterThanOrEqualToThreshold"
+  threshold           = each.value.threshold
+  evaluation_periods  = each.value.periods
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = local.alarm_actions
+  ok_actions          = local.alarm_actions
+
+  metric_query {
+    id          = "alarm"
+    expression  = each.value.expression
+    label       = each.key
+    return_data = true
+  }
+
+  dynamic "metric_query" {
+    for_each = each.value.metrics
+
+    content {
+      id = "m${metric_query.key + 1}"
+
+      metric {
+        namespace   = metric_query.value.namespace
+        metric_name = metric_query.value.metric
+        dimensions  = metric_query.value.dimensions
+        stat        = metric_query.value.statistic
+        period      = each.value.period
+      }
+    }
+  }
+}

@@ -1,0 +1,90 @@
+# What Chalice cannot say, merged over its own resources in chalice.tf.json.
+# Source: https://developer.hashicorp.com/terraform/language/files/override
+
+resource "aws_lambda_function" "api_handler" {
+  function_name                  = var.functions["api"].name
+  memory_size                    = var.functions["api"].memory_mb
+  timeout                        = var.functions["api"].timeout_seconds
+  reserved_concurrent_executions = var.functions["api"].reserved_concurrency
+
+  logging_config {
+    log_format            = "JSON"
+    log_group             = var.functions["api"].log_group
+    application_log_level = var.log_level
+  }
+
+  tracing_config {
+    mode = "Active"
+  }
+}
+
+resource "aws_lambda_function" "authorizer" {
+  function_name                  = var.functions["authorizer"].name
+  memory_size                    = var.functions["authorizer"].memory_mb
+  timeout                        = var.functions["authorizer"].timeout_seconds
+  reserved_concurrent_executions = var.functions["authorizer"].reserved_concurrency
+
+  logging_config {
+    log_format            = "JSON"
+    log_group             = var.functions["authorizer"].log_group
+    application_log_level = var.log_level
+  }
+
+  tracing_config {
+    mode = "Active"
+  }
+}
+
+resource "aws_lambda_function" "on_sqs_message" {
+  function_name                  = var.functions["consumer"].name
+  memory_size                    = var.functions["consumer"].memory_mb
+  timeout                        = var.functions["consumer"].timeout_seconds
+  reserved_concurrent_executions = var.functions["consumer"].reserved_concurrency
+
+  logging_config {
+    log_format            = "JSON"
+    log_group             = var.functions["consumer"].log_group
+    application_log_level = var.log_level
+  }
+
+  tracing_config {
+    mode = "Active"
+  }
+}
+
+resource "aws_lambda_event_source_mapping" "on_sqs_message-sqs-event-source" {
+  event_source_arn                   = var.consumer.queue_arn
+  batch_size                         = var.consumer.batch_size
+  maximum_batching_window_in_seconds = var.consumer.batch_window_seconds
+
+  # The handler answers which messages failed; without this every batch would count as a success.
+  function_response_types = ["ReportBatchItemFailures"]
+
+  scaling_config {
+    maximum_concurrency = var.consumer.maximum_concurrency
+  }
+}
+
+# The gateway responses are part of the definition, not resources of their own: an import overwrites the
+# whole API, so such resources would vanish from it whenever a route changes.
+# Source: https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/api_gateway_rest_api (body)
+resource "aws_api_gateway_rest_api" "rest_api" {
+  name        = var.api.name
+  description = "Products, stock and reservations"
+
+  body = jsonencode(merge(
+    jsondecode(local.chalice_api_swagger),
+    { "x-amazon-apigateway-gateway-responses" = var.api.gateway_responses },
+  ))
+
+  # A policy, a method or a response that is not in the definition any more is gone from the API too.
+  put_rest_api_mode = "overwrite"
+}
+
+# A new snapshot of the API when, and only when, its definition changed. The new one is made before the old
+# one goes (Chalice's lifecycle block), and the stage moves over in between.
+resource "aws_api_gateway_deployment" "rest_api" {
+  triggers = {
+    redeploy = sha1(aws_api_gateway_rest_api.rest_api.body)
+  }
+}

@@ -1,0 +1,30 @@
+output "rest_api_id" {
+  description = "Id of the REST API."
+  value       = aws_api_gateway_rest_api.rest_api.id
+}
+
+output "deployment_id" {
+  description = "Id of the newest deployment of the API, for a stage to serve."
+  value       = aws_api_gateway_deployment.rest_api.id
+}
+
+output "function_names" {
+  description = "Names of the functions: api, authorizer, consumer."
+  value = {
+    api        = aws_lambda_function.api_handler.function_name
+    authorizer = aws_lambda_function.authorizer.function_name
+    consumer   = aws_lambda_function.on_sqs_message.function_name
+  }
+}
+
+# Only for the checks of the root module.
+output "event_source_mapping" {
+  description = "How Lambda reads the queue: batch size, window (seconds), concurrency, and what the handler may answer."
+  value = {
+    event_source_arn    = aws_lambda_event_source_mapping.on_sqs_message-sqs-event-source.event_source_arn
+    batch_size          = aws_lambda_event_source_mapping.on_sqs_message-sqs-event-source.batch_size
+    batch_window        = aws_lambda_event_source_mapping.on_sqs_message-sqs-event-source.maximum_batching_window_in_seconds
+    maximum_concurrency = one(aws_lambda_event_source_mapping.on_sqs_message-sqs-event-source.scaling_config).maximum_concurrency
+    response_types      = aws_lambda_event_source_mapping.on_sqs_message-sqs-event-source.function_response_types
+  }
+}

@@ -1,0 +1,71 @@
+# What API Gateway answers by itself, in the shape that the application's errors have (RFC 9457).
+# Source of the types: https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
+
+locals {
+  problems = {
+    bad_request  = { status = 400, code = "VALIDATION_ERROR", title = "Invalid request", detail = "The request could not be read." }
+    unauthorized = { status = 401, code = "UNAUTHORIZED", title = "Unauthorized", detail = "A good bearer token is required." }
+    forbidden    = { status = 403, code = "FORBIDDEN", title = "Forbidden", detail = "The bearer token lacks the scope for this call." }
+    no_route     = { status = 404, code = "NOT_FOUND", title = "Not found", detail = "There is no such route." }
+    too_large    = { status = 413, code = "REQUEST_TOO_LARGE", title = "Request too large", detail = "The request is larger than API Gateway takes." }
+    not_json     = { status = 415, code = "UNSUPPORTED_MEDIA_TYPE", title = "Unsupported media type", detail = "The body must be JSON." }
+    throttled    = { status = 429, code = "THROTTLED", title = "Too many requests", detail = "Too many requests; try again later." }
+    internal     = { status = 500, code = "INTERNAL_ERROR", title = "Internal error", detail = "Something went wrong on our side; the request_id finds it in the logs." }
+    timed_out    = { status = 504, code = "INTERNAL_ERROR", title = "Internal error", detail = "No answer in time; the request may have taken effect." }
+  }
+
+  problem_of = {
+    ACCESS_DENIED                  = "forbidden"
+    API_CONFIGURATION_ERROR        = "internal"
+    AUTHORIZER_CONFIGURATION_ERROR = "internal"
+    AUTHORIZER_FAILURE             = "internal"
+    BAD_REQUEST_BODY               = "bad_request"
+    BAD_REQUEST_PARAMETERS         = "bad_request"
+    DEFAULT_4XX                    = "bad_request"
+    DEFAULT_5XX                    = "internal"
+    INTEGRATION_FAILURE            = "timed_out"
+    INTEGRATION_TIMEOUT            = "timed_out"
+    INVALID_API_KEY                = "forbidden"
+    QUOTA_EXCEEDED                 = "throttled"
+    REQUEST_TOO_LARGE              = "too_large"
+    RESOURCE_NOT_FOUND             = "no_route"
+    THROTTLED                      = "throttled"
+    UNAUTHORIZED                   = "unauthorized"
+    UNSUPPORTED_MEDIA_TYPE         = "not_json"
+    WAF_FILTERED                   = "forbidden"
+
+    # No route of ours wants an AWS signature: API Gateway asks for one where there is no route.
+    EXPIRED_TOKEN                = "no_route"
+    INVALID_SIGNATURE            = "no_route"
+    MISSING_AUTHENTICATION_TOKEN = "no_route"
+  }
+
+  problem_headers = {
+    unauthorized = { "gatewayresponse.header.WWW-Authenticate" = "'Bearer'" }
+    throttled    = { "gatewayresponse.header.Retry-After" = "'1'" }
+  }
+
+  # Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions-gateway-responses.html
+  gateway_responses = {
+    for type, name in local.problem_of : type => merge(
+      {
+        responseParameters = merge(
+          { "gatewayresponse.header.Content-Type" = "'application/problem+json'" },
+          lookup(local.problem_headers, name, {}),
+        )
+        responseTemplates = {
+          "application/json" = jsonencode({
+            type       = "urn:problem-type:ims:${replace(lower(local.problems[name].code), "_", "-")}"
+            title      = local.problems[name].title
+            status     = local.problems[name].status
+            detail     = local.problems[name].detail
+            code       = local.problems[name].code
+            request_id = "$context.requestId"
+          })
+        }
+      },
+      # A status here would become that of every 4XX response without one of its own.
+      type == "DEFAULT_4XX" ? {} : { statusCode = tostring(local.problems[name].status) },
+    )
+  }
+}

@@ -1,0 +1,49 @@
+output "api_url" {
+  description = "Where the API is; routes such as /products follow."
+  value       = aws_api_gateway_stage.api.invoke_url
+}
+
+output "inventory_queue" {
+  description = "Where the OMS sends its orders: URL and ARN of the inventory queue."
+  value       = { url = aws_sqs_queue.inventory.id, arn = aws_sqs_queue.inventory.arn }
+}
+
+output "dlq" {
+  description = "Where messages end that could not be settled: URL and ARN of the dead-letter queue."
+  value       = { url = aws_sqs_queue.dlq.id, arn = aws_sqs_queue.dlq.arn }
+}
+
+output "consumer_role_arn" {
+  description = "The role that sends the answers, for the policy of an OMS queue in another account."
+  value       = aws_iam_role.function["consumer"].arn
+}
+
+output "table_names" {
+  description = "Names of the tables: product, inventory, processed_events."
+  value       = local.tables
+}
+
+output "function_names" {
+  description = "Names of the functions: api, authorizer, consumer."
+  value       = module.chalice.function_names
+}
+
+output "dashboard_url" {
+  description = "The dashboard in the AWS console."
+  value       = "https://${var.region}.console.aws.amazon.com/cloudwatch/home?region=${var.region}#dashboards/dashboard/${aws_cloudwatch_dashboard.this.dashboard_name}"
+}
+
+output "environment" {
+  description = "What the e2e tests and scripts need to know of the stage, as environment variables; tokens come from the issuer."
+  value = {
+    AWS_REGION                  = var.region
+    AWS_DEFAULT_REGION          = var.region
+    IMS_API_URL                 = aws_api_gateway_stage.api.invoke_url
+    IMS_INVENTORY_QUEUE_URL     = aws_sqs_queue.inventory.id
+    IMS_DLQ_URL                 = aws_sqs_queue.dlq.id
+    OMS_EVENTS_QUEUE_URL        = local.oms_events_queue.url
+    PRODUCT_TABLE_NAME          = aws_dynamodb_table.product.name
+    INVENTORY_TABLE_NAME        = aws_dynamodb_table.inventory.name
+    PROCESSED_EVENTS_TABLE_NAME = aws_dynamodb_table.processed_events.name
+  }
+}

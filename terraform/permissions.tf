@@ -1,0 +1,137 @@
+# What each function may do, and nothing else: tests/terraform compares this with the calls that the code makes.
+# A transaction needs the permission of each action in it.
+# Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
+
+locals {
+  permissions = {
+    api = [
+      {
+        Sid    = "Products"
+        Effect = "Allow"
+        Action = [
+          "dynamodb:BatchGetItem",
+          "dynamodb:DeleteItem",
+          "dynamodb:PutItem",
+          "dynamodb:Scan",
+          "dynamodb:UpdateItem",
+        ]
+        Resource = [aws_dynamodb_table.product.arn]
+      },
+      {
+        Sid    = "Stock"
+        Effect = "Allow"
+        Action = [
+          "dynamodb:BatchGetItem",
+          "dynamodb:DeleteItem",
+          "dynamodb:GetItem",
+          "dynamodb:PutItem",
+          "dynamodb:Scan",
+          "dynamodb:UpdateItem",
+        ]
+        Resource = [aws_dynamodb_table.inventory.arn]
+      },
+      {
+        Sid    = "Records"
+        Effect = "Allow"
+        Action = [
+          "dynamodb:GetItem",
+          "dynamodb:PutItem",
+          "dynamodb:UpdateItem",
+        ]
+        Resource = [aws_dynamodb_table.processed_events.arn]
+      },
+    ]
+
+    # It knows the issuer's keys from the issuer, and asks AWS for nothing.
+    authorizer = []
+
+    consumer = concat(
+      [
+        {
+          Sid      = "Orders"
+          Effect   = "Allow"
+          Action   = ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
+          Resource = [aws_sqs_queue.inventory.arn]
+        },
+        {
+          Sid    = "Stock"
+          Effect = "Allow"
+          Action = [
+            "dynamodb:BatchGetItem",
+            "dynamodb:ConditionCheckItem",
+            "dynamodb:UpdateItem",
+          ]
+          Resource = [aws_dynamodb_table.inventory.arn]
+        },
+        {
+          Sid    = "Records"
+          Effect = "Allow"
+          Action = [
+            "dynamodb:BatchGetItem",
+            "dynamodb:PartiQLUpdate",
+            "dynamodb:PutItem",
+            "dynamodb:UpdateItem",
+          ]
+          Resource = [aws_dynamodb_table.processed_events.arn]
+        },
+        {
+          Sid      = "Answers"
+          Effect   = "Allow"
+          Action   = ["sqs:SendMessage"]
+          Resource = [local.oms_events_queue.arn]
+        },
+      ],
+      # What sending to a queue with a KMS key takes.
+      # Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
+      [for key_arn in compact([var.oms_events_queue.kms_key_arn]) : {
+        Sid      = "AnswersKey"
+        Effect   = "Allow"
+        Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Resource = [key_arn]
+      }],
+    )
+  }
+}
+
+resource "aws_iam_role" "function" {
+  for_each = local.functions
+
+  name        = "${each.value.name}-role"
+  description = "What the function ${each.value.name} may do"
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = "sts:AssumeRole"
+      Principal = { Service = "lambda.amazonaws.com" }
+    }]
+  })
+}
+
+resource "aws_iam_role_policy" "function" {
+  for_each = local.functions
+
+  name = "permissions"
+  role = aws_iam_role.function[each.key].id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat(local.permissions[each.key], [
+      {
+        Sid      = "Logs"
+        Effect   = "Allow"
+        Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+        Resource = ["${aws_cloudwatch_log_group.function[each.key].arn}:*"]
+      },
+      {
+        # X-Ray has no resources to name.
+        # Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
+        Sid      = "Traces"
+        Effect   = "Allow"
+        Action   = ["xray:PutTelemetryRecords", "xray:PutTraceSegments"]
+        Resource = ["*"]
+      },
+    ])
+  })
+}

@@ -1,0 +1,81 @@
+locals {
+  # Seconds that a message can be on its way: in the queue, then, once redriven, in the dead-letter queue.
+  message_lifetime_seconds = local.queue_retention_seconds + local.dlq_retention_seconds
+}
+
+resource "aws_dynamodb_table" "product" {
+  name                        = "${var.name_prefix}-ProductTable"
+  billing_mode                = "PAY_PER_REQUEST"
+  hash_key                    = "sku"
+  deletion_protection_enabled = var.deletion_protection
+
+  attribute {
+    name = "sku"
+    type = "S"
+  }
+
+  # The AWS managed key (aws/dynamodb); without this block it would be a key that AWS owns and nobody sees.
+  server_side_encryption {
+    enabled = true
+  }
+
+  point_in_time_recovery {
+    enabled                 = true
+    recovery_period_in_days = var.point_in_time_recovery_days
+  }
+}
+
+resource "aws_dynamodb_table" "inventory" {
+  name                        = "${var.name_prefix}-InventoryTable"
+  billing_mode                = "PAY_PER_REQUEST"
+  hash_key                    = "sku"
+  deletion_protection_enabled = var.deletion_protection
+
+  attribute {
+    name = "sku"
+    type = "S"
+  }
+
+  server_side_encryption {
+    enabled = true
+  }
+
+  point_in_time_recovery {
+    enabled                 = true
+    recovery_period_in_days = var.point_in_time_recovery_days
+  }
+}
+
+resource "aws_dynamodb_table" "processed_events" {
+  name                        = "${var.name_prefix}-ProcessedEventsTable"
+  billing_mode                = "PAY_PER_REQUEST"
+  hash_key                    = "order_id"
+  deletion_protection_enabled = var.deletion_protection
+
+  attribute {
+    name = "order_id"
+    type = "S"
+  }
+
+  ttl {
+    enabled        = true
+    attribute_name = "ttl"
+  }
+
+  server_side_encryption {
+    enabled = true
+  }
+
+  point_in_time_recovery {
+    enabled                 = true
+    recovery_period_in_days = var.point_in_time_recovery_days
+  }
+
+  lifecycle {
+    precondition {
+      # The consumer refuses what is older than the TTL less a day.
+      condition     = (var.record_ttl_days - 1) * 86400 > local.message_lifetime_seconds
+      error_message = "record_ttl_days must be longer, by more than a day, than both queues keep a message (${local.message_lifetime_seconds / 86400} days): a record that is gone lets its order be applied twice."
+    }
+  }
+}

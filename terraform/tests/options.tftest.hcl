@@ -1,0 +1,87 @@
+# A stage with every option used.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+variables {
+  region      = "eu-central-1"
+  name_prefix = "IMS"
+  oms_events_queue = {
+    arn         = "arn:aws:sqs:eu-central-1:222222222222:OMS-OrderEventsQueue"
+    url         = "https://sqs.eu-central-1.amazonaws.com/222222222222/OMS-OrderEventsQueue"
+    kms_key_arn = "arn:aws:kms:eu-central-1:222222222222:key/11111111-2222-3333-4444-555555555555"
+  }
+  oms_sender_arns = ["arn:aws:iam::222222222222:role/oms-order-service"]
+  auth            = { issuer = "https://login.example.com", audience = "ims", jwks_url = "https://login.example.com/keys" }
+
+  functions                  = { consumer = { timeout_seconds = 120, reserved_concurrency = 20 } }
+  batch_size                 = 500
+  batch_window_seconds       = 2
+  maximum_concurrency        = 20
+  visibility_timeout_seconds = 900
+  max_receive_count          = 10
+  queue_retention_days       = 14
+  deletion_protection        = false
+  log_retention_days         = 365
+  api_throttle               = { rate = 50, burst = 60 }
+  manage_api_gateway_account = true
+  alarm_topic_arn            = "arn:aws:sns:eu-central-1:111111111111:on-call"
+  alarm_emails               = ["on-call@example.com"]
+}
+
+run "everything" {
+  assert {
+    condition     = length(data.aws_sqs_queue.oms_events) == 0 && output.environment.OMS_EVENTS_QUEUE_URL == var.oms_events_queue.url
+    error_message = "the OMS's queue in another account is taken as given"
+  }
+
+  assert {
+    condition = anytrue([
+      for statement in jsondecode(aws_iam_role_policy.function["consumer"].policy).Statement :
+      toset(statement.Action) == toset(["kms:Decrypt", "kms:GenerateDataKey"]) && statement.Resource == [var.oms_events_queue.kms_key_arn]
+    ])
+    error_message = "the consumer may use the key of the OMS's queue"
+  }
+
+  assert {
+    condition = alltrue([
+      for function in ["api", "authorizer"] :
+      !strcontains(aws_iam_role_policy.function[function].policy, "kms:")
+    ])
+    error_message = "nobody else may use the key"
+  }
+
+  assert {
+    condition = jsonencode([
+      for statement in jsondecode(aws_sqs_queue_policy.inventory.policy).Statement :
+      [statement.Principal, statement.Action, statement.Resource] if statement.Effect == "Allow"
+    ]) == jsonencode([[{ AWS = var.oms_sender_arns }, "sqs:SendMessage", aws_sqs_queue.inventory.arn]])
+    error_message = "the OMS's principals may send, and nothing more"
+  }
+
+  assert {
+    condition     = aws_sqs_queue.inventory.visibility_timeout_seconds == 900 && jsondecode(aws_sqs_queue.inventory.redrive_policy).maxReceiveCount == 10
+    error_message = "visibility and deliveries are as asked"
+  }
+
+  assert {
+    condition     = module.chalice.event_source_mapping.batch_size == 500 && module.chalice.event_source_mapping.maximum_concurrency == 20
+    error_message = "batch size and concurrency are as asked"
+  }
+
+  assert {
+    condition     = !aws_dynamodb_table.product.deletion_protection_enabled && !aws_dynamodb_table.inventory.deletion_protection_enabled && !aws_dynamodb_table.processed_events.deletion_protection_enabled
+    error_message = "the tables can be taken down"
+  }
+
+  assert {
+    condition     = one(aws_api_gateway_account.this).cloudwatch_role_arn == one(aws_iam_role.api_gateway_logs).arn
+    error_message = "API Gateway gets its role for logs"
+  }
+
+  assert {
+    condition     = alltrue([for alarm in concat(values(aws_cloudwatch_metric_alarm.plain), values(aws_cloudwatch_metric_alarm.computed)) : toset(alarm.alarm_actions) == toset([var.alarm_topic_arn, one(aws_sns_topic.alarms).arn])])
+    error_message = "every alarm goes to both topics"
+  }
+}

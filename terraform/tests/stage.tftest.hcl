@@ -1,0 +1,270 @@
+# A stage with the defaults: what must hold whatever else changes.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+variables {
+  region           = "eu-central-1"
+  name_prefix      = "IMS"
+  oms_events_queue = { name = "OMS-OrderEventsQueue" }
+  auth             = { issuer = "https://login.example.com", audience = "ims" }
+}
+
+run "tables" {
+  assert {
+    condition     = alltrue([for table in [aws_dynamodb_table.product, aws_dynamodb_table.inventory, aws_dynamodb_table.processed_events] : one(table.server_side_encryption).enabled])
+    error_message = "every table is encrypted with the AWS managed key"
+  }
+
+  assert {
+    condition     = alltrue([for table in [aws_dynamodb_table.product, aws_dynamodb_table.inventory, aws_dynamodb_table.processed_events] : one(table.point_in_time_recovery).enabled && table.deletion_protection_enabled && table.billing_mode == "PAY_PER_REQUEST"])
+    error_message = "every table can be restored, is protected and is billed on demand"
+  }
+
+  assert {
+    condition     = alltrue([for table in [aws_dynamodb_table.product, aws_dynamodb_table.inventory, aws_dynamodb_table.processed_events] : toset(table.attribute[*].name) == toset([table.hash_key])])
+    error_message = "every declared attribute is a key"
+  }
+
+  assert {
+    condition     = aws_dynamodb_table.product.hash_key == "sku" && aws_dynamodb_table.inventory.hash_key == "sku" && aws_dynamodb_table.processed_events.hash_key == "order_id"
+    error_message = "the keys are those of the contract"
+  }
+
+  assert {
+    condition     = one(aws_dynamodb_table.processed_events.ttl).enabled && one(aws_dynamodb_table.processed_events.ttl).attribute_name == "ttl"
+    error_message = "records expire by their attribute ttl"
+  }
+}
+
+run "queues" {
+  assert {
+    condition     = aws_sqs_queue.inventory.sqs_managed_sse_enabled && aws_sqs_queue.dlq.sqs_managed_sse_enabled
+    error_message = "both queues are encrypted"
+  }
+
+  assert {
+    condition     = aws_sqs_queue.inventory.fifo_queue != true && aws_sqs_queue.inventory.name == "IMS-InventoryQueue"
+    error_message = "the inventory queue is a Standard queue"
+  }
+
+  assert {
+    condition     = jsondecode(aws_sqs_queue.inventory.redrive_policy) == { deadLetterTargetArn = aws_sqs_queue.dlq.arn, maxReceiveCount = 5 }
+    error_message = "what cannot be settled goes to the dead-letter queue after 5 deliveries"
+  }
+
+  assert {
+    condition     = jsondecode(aws_sqs_queue_redrive_allow_policy.dlq.redrive_allow_policy) == { redrivePermission = "byQueue", sourceQueueArns = [aws_sqs_queue.inventory.arn] }
+    error_message = "only the inventory queue may use the dead-letter queue"
+  }
+
+  assert {
+    condition     = jsondecode(aws_sqs_queue.inventory.redrive_allow_policy).redrivePermission == "denyAll"
+    error_message = "no queue may use the inventory queue for its dead letters"
+  }
+
+  assert {
+    condition     = aws_sqs_queue.dlq.message_retention_seconds == 1209600
+    error_message = "dead letters are kept for 14 days"
+  }
+
+  assert {
+    condition     = aws_sqs_queue.inventory.visibility_timeout_seconds == 6 * 60 + 1
+    error_message = "a message is hidden for 6 times the consumer's time-out plus the batch window"
+  }
+
+  assert {
+    condition     = aws_sqs_queue.inventory.max_message_size == 1048576 && aws_sqs_queue.dlq.max_message_size == 1048576
+    error_message = "messages may be as large as SQS takes"
+  }
+
+  assert {
+    condition = alltrue([
+      for policy in [aws_sqs_queue_policy.inventory.policy, aws_sqs_queue_policy.dlq.policy] :
+      anytrue([for statement in jsondecode(policy).Statement : statement.Effect == "Deny" && statement.Principal == "*" && statement.Action == "sqs:*" && statement.Condition == { Bool = { "aws:SecureTransport" = "false" } }])
+    ])
+    error_message = "both queues refuse calls without TLS"
+  }
+
+  assert {
+    condition     = alltrue([for statement in jsondecode(aws_sqs_queue_policy.inventory.policy).Statement : statement.Effect == "Deny"])
+    error_message = "without named senders, the queue's policy lets nobody in"
+  }
+
+  assert {
+    condition     = length(data.aws_sqs_queue.oms_events) == 1 && output.environment.OMS_EVENTS_QUEUE_URL == one(data.aws_sqs_queue.oms_events).url
+    error_message = "the OMS's queue is looked up by its name"
+  }
+}
+
+run "permissions" {
+  assert {
+    condition = alltrue(flatten([
+      for policy in values(aws_iam_role_policy.function)[*].policy : [
+        for statement in jsondecode(policy).Statement : [
+          for action in statement.Action : !strcontains(action, "*")
+        ]
+      ]
+    ]))
+    error_message = "no policy allows an action by wildcard"
+  }
+
+  assert {
+    condition = alltrue(flatten([
+      for policy in values(aws_iam_role_policy.function)[*].policy : [
+        for statement in jsondecode(policy).Statement : [
+          for resource in statement.Resource :
+          resource != "*" || alltrue([for action in statement.Action : startswith(action, "xray:Put")])
+        ]
+      ]
+    ]))
+    error_message = "only xray:Put* may be allowed on every resource"
+  }
+
+  assert {
+    condition = alltrue([
+      for statement in jsondecode(aws_iam_role_policy.function["api"].policy).Statement :
+      !anytrue([for action in statement.Action : startswith(action, "sqs:")])
+    ])
+    error_message = "the API cannot touch a queue"
+  }
+
+  assert {
+    condition = alltrue([
+      for statement in jsondecode(aws_iam_role_policy.function["consumer"].policy).Statement :
+      !contains(statement.Resource, aws_dynamodb_table.product.arn)
+    ])
+    error_message = "the consumer cannot touch products"
+  }
+
+  assert {
+    condition     = toset(jsondecode(aws_iam_role_policy.function["authorizer"].policy).Statement[*].Sid) == toset(["Logs", "Traces"])
+    error_message = "the authorizer has logs and traces only"
+  }
+
+  assert {
+    condition     = length(toset(values(aws_iam_role.function)[*].name)) == 3 && alltrue([for role in values(aws_iam_role.function) : jsondecode(role.assume_role_policy).Statement[0].Principal == { Service = "lambda.amazonaws.com" }])
+    error_message = "each function has a role of its own, which only Lambda can take"
+  }
+}
+
+run "functions" {
+  assert {
+    condition     = output.function_names == { api = "IMS-api", authorizer = "IMS-authorizer", consumer = "IMS-consumer" }
+    error_message = "the functions carry the stage's names"
+  }
+
+  assert {
+    condition     = alltrue([for group in concat(values(aws_cloudwatch_log_group.function), [aws_cloudwatch_log_group.api]) : group.retention_in_days == 30])
+    error_message = "every log is kept for as long as asked"
+  }
+
+  assert {
+    condition     = contains(module.chalice.event_source_mapping.response_types, "ReportBatchItemFailures")
+    error_message = "a batch may fail in part"
+  }
+
+  assert {
+    condition     = module.chalice.event_source_mapping.event_source_arn == aws_sqs_queue.inventory.arn
+    error_message = "the consumer reads the inventory queue"
+  }
+
+  assert {
+    condition     = module.chalice.event_source_mapping.batch_size == 50 && module.chalice.event_source_mapping.batch_window == 1 && module.chalice.event_source_mapping.maximum_concurrency == 5
+    error_message = "batch size, window and concurrency reach the mapping"
+  }
+}
+
+run "api" {
+  assert {
+    condition     = aws_api_gateway_stage.api.xray_tracing_enabled && one(aws_api_gateway_method_settings.all.settings).throttling_rate_limit == 500
+    error_message = "the stage traces and throttles"
+  }
+
+  assert {
+    condition     = !strcontains(lower(one(aws_api_gateway_stage.api.access_log_settings).format), "authorization") && !strcontains(one(aws_api_gateway_stage.api.access_log_settings).format, "$context.authorizer.claims")
+    error_message = "the access log holds no tokens"
+  }
+
+  assert {
+    condition     = can(jsondecode(one(aws_api_gateway_stage.api.access_log_settings).format))
+    error_message = "the access log is JSON"
+  }
+
+  assert {
+    condition     = !one(aws_api_gateway_method_settings.all.settings).data_trace_enabled && one(aws_api_gateway_method_settings.all.settings).logging_level == "OFF"
+    error_message = "bodies and headers are not logged"
+  }
+
+  assert {
+    condition     = length(aws_api_gateway_account.this) == 0
+    error_message = "the account's settings are left alone unless asked"
+  }
+}
+
+run "gateway_responses" {
+  assert {
+    condition = alltrue([
+      for response in values(local.gateway_responses) :
+      toset(keys(jsondecode(response.responseTemplates["application/json"]))) == toset(["type", "title", "status", "detail", "code", "request_id"])
+    ])
+    error_message = "every answer of API Gateway has the members of the application's problems"
+  }
+
+  assert {
+    condition     = alltrue([for response in values(local.gateway_responses) : response.responseParameters["gatewayresponse.header.Content-Type"] == "'application/problem+json'"])
+    error_message = "every answer of API Gateway says that it is a problem"
+  }
+
+  assert {
+    condition = alltrue([
+      for type, response in local.gateway_responses :
+      jsondecode(response.responseTemplates["application/json"]).status == tonumber(response.statusCode) if type != "DEFAULT_4XX"
+    ])
+    error_message = "the status in the body is the status of the answer"
+  }
+
+  assert {
+    condition = {
+      for type in ["UNAUTHORIZED", "ACCESS_DENIED", "MISSING_AUTHENTICATION_TOKEN", "INVALID_SIGNATURE", "REQUEST_TOO_LARGE", "THROTTLED", "QUOTA_EXCEEDED", "AUTHORIZER_FAILURE", "INTEGRATION_TIMEOUT"] :
+      type => local.gateway_responses[type].statusCode
+      } == {
+      UNAUTHORIZED = "401", ACCESS_DENIED = "403", MISSING_AUTHENTICATION_TOKEN = "404", INVALID_SIGNATURE = "404", REQUEST_TOO_LARGE = "413",
+      THROTTLED    = "429", QUOTA_EXCEEDED = "429", AUTHORIZER_FAILURE = "500", INTEGRATION_TIMEOUT = "504"
+    }
+    error_message = "each answer has its status; unknown routes are 404"
+  }
+
+  assert {
+    condition     = local.gateway_responses["UNAUTHORIZED"].responseParameters["gatewayresponse.header.WWW-Authenticate"] == "'Bearer'"
+    error_message = "401 names the scheme"
+  }
+}
+
+run "operations" {
+  assert {
+    condition     = alltrue([for alarm in concat(values(aws_cloudwatch_metric_alarm.plain), values(aws_cloudwatch_metric_alarm.computed)) : alarm.treat_missing_data == "notBreaching" && length(alarm.alarm_actions) == 0])
+    error_message = "without a topic, alarms ring nowhere; silence alone is no alarm"
+  }
+
+  assert {
+    condition     = toset(flatten(aws_cloudwatch_metric_alarm.computed["answers-overdue"].metric_query[*].metric[*].namespace)) == toset(["AWS/SQS"])
+    error_message = "an overdue answer is seen from the queue, which does not die with the consumer"
+  }
+
+  assert {
+    condition     = alltrue([for alarm in values(aws_cloudwatch_metric_alarm.computed) : length(alarm.metric_query) <= 10])
+    error_message = "CloudWatch takes 10 metrics an alarm"
+  }
+
+  assert {
+    condition     = alltrue([for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : widget.x + widget.width <= 24])
+    error_message = "the dashboard's widgets stand side by side"
+  }
+
+  assert {
+    condition     = length(distinct([for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : "${widget.x},${widget.y}"])) == length(jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets)
+    error_message = "no two of the dashboard's widgets cover each other"
+  }
+}
