@@ -14,6 +14,9 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
+import boto3
+import botocore.loaders
+import botocore.session
 from chalice.local import LocalChalice, RouteMatcher
 
 from chalicelib import clients
@@ -130,8 +133,17 @@ def threaded_app() -> Any:
     return module.app
 
 
+@cache
+def _service_models() -> botocore.loaders.Loader:
+    """Kept, since parsing them takes most of the time that a new client does."""
+    return botocore.loaders.create_loader()
+
+
 def forget_clients() -> None:
-    """Empty the caches of `chalicelib.clients`, so that it reads the environment anew."""
+    """Empty the caches of `chalicelib.clients` and boto3, so that they read the environment anew."""
+    session = botocore.session.Session()
+    session.register_component("data_loader", _service_models())
+    boto3.setup_default_session(botocore_session=session)
     for value in vars(clients).values():
         if hasattr(value, "cache_clear"):
             value.cache_clear()

@@ -41,7 +41,7 @@ def _price(value: object) -> Decimal:
     # Room for the cents that a whole number of 12 digits is padded with.
     exact = Context(prec=_PRICE_DIGITS + 2, traps=[Inexact, InvalidOperation])
     try:
-        plain = f"{abs(Decimal(value)).quantize(_CENT, context=exact).normalize():f}"
+        plain = f"{Decimal(value).copy_abs().quantize(_CENT, context=exact).normalize():f}"
     except DecimalException:
         plain = ""
     if not plain or len(plain.replace(".", "").lstrip("0")) > _PRICE_DIGITS:

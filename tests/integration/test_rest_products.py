@@ -1,0 +1,196 @@
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from local.stage import Stage
+from tests.rest import Answer, Rest
+
+PRODUCT = {"sku": "A-1", "name": "Ä lamp 💡", "price": 10.99}
+
+
+def all_pages(rest: Rest, path: str, **query: Any) -> list[dict[str, Any]]:
+    """The items of all pages of a listing."""
+    items: list[dict[str, Any]] = []
+    answer = rest.get(path, **query)
+    while True:
+        assert answer.status == 200
+        items += answer.json["items"]
+        token = answer.json["next_token"]
+        if token is None:
+            return items
+        answer = rest.get(path, **query, next_token=token)
+
+
+def test_a_product_begins_without_stock(rest: Rest) -> None:
+    made = rest.post("/products", PRODUCT)
+    assert made.status == 201
+    assert made.headers["location"] == "/api/products/A-1"
+    assert made.json == PRODUCT | {
+        "description": None,
+        "image_url": None,
+        "quantity": 0,
+        "created_at": made.json["created_at"],
+        "updated_at": made.json["created_at"],
+    }
+    assert rest.get("/products/A-1").json == made.json
+    assert rest.get("/inventory/A-1").json == {
+        "sku": "A-1",
+        "quantity": 0,
+        "updated_at": made.json["created_at"],
+    }
+
+
+@pytest.mark.parametrize(
+    "price", ["10.99", "0.1", "0.29", "9999999999.99", "1234567890.12", "0", "12", "999999999999"]
+)
+def test_a_price_is_exact_in_the_table_and_in_every_answer(rest: Rest, stage: Stage, price: str) -> None:
+    made = rest.call("POST", "/products", f'{{"sku": "A", "name": "a", "price": {price}}}')
+    changed = rest.call("PATCH", "/products/A", f'{{"price": {price}}}')
+    listed = rest.get("/products").json["items"][0]
+    for answer in (made.json, changed.json, rest.get("/products/A").json, listed):
+        assert repr(answer["price"]) == price
+    item = stage.dynamodb.get_item(TableName=stage.tables.product_table, Key={"sku": {"S": "A"}})["Item"]
+    assert Decimal(item["price"]["N"]) == Decimal(price)
+
+
+def test_a_taken_sku_is_refused_and_stays_as_it_is(rest: Rest) -> None:
+    made = rest.post("/products", PRODUCT)
+    again = rest.post("/products", PRODUCT | {"name": "other"})
+    assert (again.status, again.code) == (409, "ALREADY_EXISTS")
+    assert rest.get("/products/A-1").json == made.json
+
+
+def test_of_many_creators_of_one_sku_one_wins(rest: Rest) -> None:
+    def create(number: int) -> Answer:
+        return rest.post("/products", PRODUCT | {"name": f"from {number}"})
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(create, range(8)))
+    assert sorted(answer.status for answer in answers) == [201] + [409] * 7
+    winner = next(answer for answer in answers if answer.status == 201)
+    assert rest.get("/products/A-1").json == winner.json
+
+
+def test_a_change_touches_what_it_names(rest: Rest) -> None:
+    made = rest.post("/products", PRODUCT | {"description": "old", "image_url": "https://x/y"})
+    rest.put("/inventory/A-1", {"quantity": 5})
+    changed = rest.patch("/products/A-1", {"name": "new", "price": 3, "description": None})
+    assert changed.status == 200
+    assert changed.json == made.json | {
+        "name": "new",
+        "price": 3,
+        "description": None,
+        "quantity": 5,
+        "updated_at": changed.json["updated_at"],
+    }
+    assert changed.json["updated_at"] >= made.json["updated_at"]
+    assert rest.get("/products/A-1").json == changed.json
+
+
+def test_concurrent_changes_of_different_fields_are_all_kept(rest: Rest) -> None:
+    rest.post("/products", PRODUCT)
+    changes = [{"name": "new"}, {"price": 5}, {"description": "d"}, {"image_url": "https://x/y"}]
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda change: rest.patch("/products/A-1", change), changes))
+    product = rest.get("/products/A-1").json
+    assert all(product.items() >= change.items() for change in changes)
+
+
+def test_a_product_without_stock_can_go_and_come_again(rest: Rest) -> None:
+    rest.post("/products", PRODUCT)
+    gone = rest.delete("/products/A-1")
+    assert (gone.status, gone.json) == (204, None)
+    for path in ("/products/A-1", "/inventory/A-1"):
+        assert rest.get(path).code == "NOT_FOUND"
+    assert rest.delete("/products/A-1").status == 404
+    assert rest.patch("/products/A-1", {"price": 1}).status == 404
+    assert rest.post("/products", PRODUCT).status == 201
+
+
+def test_a_product_with_stock_stays(rest: Rest) -> None:
+    rest.post("/products", PRODUCT)
+    rest.put("/inventory/A-1", {"quantity": 2})
+    answer = rest.delete("/products/A-1")
+    assert (answer.status, answer.code) == (409, "HAS_STOCK")
+    assert rest.get("/products/A-1").json["quantity"] == 2
+
+
+@pytest.mark.parametrize("limit", [1, 7, 100])
+def test_pages_hold_every_product_once(rest: Rest, limit: int) -> None:
+    skus = {f"S{number}" for number in range(15)}
+    for sku in skus:
+        rest.post("/products", PRODUCT | {"sku": sku})
+    seen = [item["sku"] for item in all_pages(rest, "/products", limit=limit)]
+    assert sorted(seen) == sorted(skus)
+    assert sorted(item["sku"] for item in all_pages(rest, "/inventory", limit=limit)) == sorted(skus)
+
+
+def test_a_listing_shows_stock_only_when_asked(rest: Rest) -> None:
+    rest.post("/products", PRODUCT)
+    rest.put("/inventory/A-1", {"quantity": 4})
+    assert "quantity" not in rest.get("/products").json["items"][0]
+    assert "quantity" not in rest.get("/products", include_inventory="false").json["items"][0]
+    (item,) = rest.get("/products", include_inventory="true").json["items"]
+    assert item == rest.get("/products/A-1").json
+
+
+def test_a_product_that_goes_while_the_page_is_read_is_left_out(rest: Rest, stage: Stage) -> None:
+    rest.post("/products", PRODUCT)
+    rest.post("/products", PRODUCT | {"sku": "B"})
+    stage.dynamodb.delete_item(TableName=stage.tables.inventory_table, Key={"sku": {"S": "B"}})
+    assert [item["sku"] for item in rest.get("/products", include_inventory="true").json["items"]] == ["A-1"]
+
+
+def test_an_empty_listing_is_one_empty_page(rest: Rest) -> None:
+    for path in ("/products", "/inventory"):
+        assert rest.get(path).json == {"items": [], "next_token": None}
+
+
+def test_a_tampered_token_is_refused_wherever_it_is_used(rest: Rest) -> None:
+    for sku in ("A", "B"):
+        rest.post("/products", PRODUCT | {"sku": sku})
+    token = rest.get("/products", limit=1).json["next_token"]
+    bad = [token[:-1], token + "A", "", "ä", f"{token}=", token.swapcase()]
+    answers = [rest.get("/products", next_token=text) for text in bad] + [
+        rest.get("/inventory", next_token=token)
+    ]
+    assert [(answer.status, answer.code, answer.fields) for answer in answers] == [
+        (400, "INVALID_TOKEN", ["next_token"])
+    ] * len(answers)
+
+
+def test_pages_keep_what_was_there_all_along_while_others_come_and_go(rest: Rest, stage: Stage) -> None:
+    staying = {f"stay-{number:03}" for number in range(320)}
+    passing = [f"pass-{number:03}" for number in range(60)]
+    put_directly(stage, [*staying, *passing[:30]])
+    seen: list[str] = []
+
+    def churn() -> None:
+        for old, new in zip(passing[:30], passing[30:], strict=True):
+            assert rest.delete(f"/products/{old}").status == 204
+            assert rest.post("/products", PRODUCT | {"sku": new}).status == 201
+
+    with ThreadPoolExecutor(1) as threads:
+        churning = threads.submit(churn)
+        while not seen or not churning.done():
+            seen = [item["sku"] for item in all_pages(rest, "/products", limit=20, include_inventory="true")]
+            assert len(seen) == len(set(seen))
+            assert set(seen) >= staying
+        churning.result()
+    assert {item["sku"] for item in all_pages(rest, "/products", limit=100)} == staying | set(passing[30:])
+
+
+def put_directly(stage: Stage, skus: list[str]) -> None:
+    """Store products with a stock of 0, 12 of them a call."""
+    texts = {"name": "n", "created_at": "t", "updated_at": "t"}
+    for start in range(0, len(skus), 12):
+        chunk = skus[start : start + 12]
+        product: dict[str, Any] = {name: {"S": text} for name, text in texts.items()} | {"price": {"N": "1"}}
+        stock: dict[str, Any] = {"quantity": {"N": "0"}, "updated_at": {"S": "t"}}
+        requests: dict[str, Any] = {
+            table: [{"PutRequest": {"Item": item | {"sku": {"S": sku}}}} for sku in chunk]
+            for table, item in ((stage.tables.product_table, product), (stage.tables.inventory_table, stock))
+        }
+        stage.dynamodb.batch_write_item(RequestItems=requests)

@@ -1,0 +1,94 @@
+import json
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from chalice.app import CaseInsensitiveMapping
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.api.bodies import json_body, parse
+from chalicelib.errors import InvalidInput, InvalidJson, UnsupportedMediaType
+
+
+def request(content_type: str | None, raw: bytes = b"{}") -> Any:
+    headers = {} if content_type is None else {"content-type": content_type}
+    return SimpleNamespace(headers=CaseInsensitiveMapping(headers), raw_body=raw)
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "Application/JSON", "application/json; charset=utf-8"]
+)
+def test_json_is_read_whatever_the_parameters_of_its_type(content_type: str) -> None:
+    assert json_body(request(content_type, b'{"a": [1, "x", null, true]}')) == {"a": [1, "x", None, True]}
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/jsonp", "application/json, text/plain", ""]
+)
+def test_another_type_is_refused(content_type: str) -> None:
+    with pytest.raises(UnsupportedMediaType):
+        json_body(request(content_type))
+
+
+def test_a_missing_type_is_named() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        json_body(request(None))
+    assert [fault.field for fault in refused.value.errors] == ["Content-Type"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (b"", "empty"),
+        (b" \r\n", "empty"),
+        (b"{", "line 1, column 2"),
+        (b'{"a": 1} x', "Extra data"),
+        (b"\xff\xfe", "not UTF-8"),
+        ('{"a": "ä"}'.encode("latin-1"), "not UTF-8"),
+        ('{"a": 1}'.encode("utf-16"), "not UTF-8"),
+        (b'\xef\xbb\xbf{"a": 1}', "BOM"),
+        (b'{"a": NaN}', "NaN"),
+        (b'{"a": -Infinity}', "NaN"),
+        (b'{"a": 1, "a": 2}', "twice"),
+        (b'{"x": {"a": 1, "\\u0061": 1}}', "twice"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "too long"),
+        (b'{"a": 1e99999999999999999999}', "too long"),
+        (b"[" * 200_000, "too deeply"),
+        (b'{"a":' * 200_000, "too deeply"),
+        (b'{"a": "\x01"}', "control character"),
+        (b"{'a': 1}", "property name"),
+    ],
+)
+def test_what_is_not_json_is_refused_and_says_why(raw: bytes, why: str) -> None:
+    with pytest.raises(InvalidJson, match=why):
+        parse(raw)
+
+
+@given(
+    st.binary(max_size=200)
+    | st.text(alphabet='{}[]",:-+.eE019 \\untrfalsNaI\x00é', max_size=80).map(str.encode)
+)
+def test_any_bytes_are_json_or_refused(raw: bytes) -> None:
+    try:
+        value = parse(raw)
+    except InvalidJson:
+        return
+    assert json.loads(raw, parse_float=Decimal) == value
+
+
+_scalars = st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.text()
+_values = st.recursive(
+    _scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20
+)
+
+
+@given(_values)
+def test_json_is_read_as_it_was_written(value: Any) -> None:
+    assert parse(json.dumps(value).encode()) == value
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False))
+def test_decimals_are_exact(number: Decimal) -> None:
+    assert parse(f"[{number}]".encode()) == [number]

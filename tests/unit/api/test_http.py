@@ -1,0 +1,233 @@
+import json
+from collections.abc import Iterator
+from io import StringIO
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chalicelib import clients
+from chalicelib.telemetry import logger
+from tests.engines import Scripted, faults
+from tests.rest import Rest, threaded_app
+
+PRODUCT = {"sku": "A", "name": "a", "price": 1}
+
+
+@pytest.fixture
+def log() -> Iterator[StringIO]:
+    """What the API logs."""
+    handler: Any = logger.registered_handler
+    stream = StringIO()
+    usual = handler.setStream(stream)
+    yield stream
+    handler.setStream(usual)
+
+
+def lines(log: StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.getvalue().splitlines()]
+
+
+def test_health_is_open_and_needs_no_aws(rest: Rest, script: Scripted) -> None:
+    assert rest.get("/health").json == {"status": "ok"}
+    assert script.results == []
+    assert threaded_app().routes["/health"]["GET"].authorizer is None
+
+
+def test_every_other_route_asks_for_a_token() -> None:
+    routes = threaded_app().routes
+    refusals = {"refuse"}
+    served = {
+        (method, path): entry.authorizer
+        for path, entries in routes.items()
+        for method, entry in entries.items()
+        if entry.view_function.__name__ not in refusals
+    }
+    assert len(served) == 12
+    assert {where for where, authorizer in served.items() if authorizer is None} == {("GET", "/health")}
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/products", "GET, POST"),
+        ("/products/A", "DELETE, GET, PATCH"),
+        ("/inventory", "GET"),
+        ("/inventory/check", "POST"),
+        ("/inventory/A", "GET, PUT"),
+        ("/inventory/A/adjustments", "POST"),
+        ("/reservations/o-1", "GET"),
+        ("/health", "GET"),
+    ],
+)
+def test_another_method_is_refused_and_told_which_are_allowed(rest: Rest, path: str, allowed: str) -> None:
+    for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} - set(allowed.split(", ")):
+        answer = rest.call(method, path, "not even JSON")
+        assert (answer.status, answer.code, answer.headers["allow"]) == (405, "METHOD_NOT_ALLOWED", allowed)
+
+
+def test_a_head_has_no_body(rest: Rest) -> None:
+    answer = rest.call("HEAD", "/products")
+    assert (answer.status, answer.json) == (405, None)
+
+
+def test_a_path_is_decoded_once(rest: Rest) -> None:
+    rest.post("/products", PRODUCT)
+    assert rest.get("/products/%41").status == 200
+    for path in ("/products/%2541", "/products/a%2Fb", "/products/%ff", "/products/A+B", "/products/%00"):
+        answer = rest.get(path)
+        assert (answer.status, answer.code, answer.fields) == (400, "VALIDATION_ERROR", ["sku"])
+
+
+def test_a_call_leaves_one_line_of_log(rest: Rest, log: StringIO) -> None:
+    answer = rest.get("/inventory/A")
+    (line,) = lines(log)
+    assert line["duration_ms"] >= 0
+    assert {name: line[name] for name in ("level", "method", "route", "status", "code")} == {
+        "level": "INFO",
+        "method": "GET",
+        "route": "/inventory/{sku}",
+        "status": 404,
+        "code": "NOT_FOUND",
+    }
+    assert line["correlation_id"] == answer.json["request_id"]
+
+
+def test_no_log_holds_what_callers_sent(rest: Rest, log: StringIO) -> None:
+    rest.post("/products", PRODUCT | {"name": "secret"}, Authorization="secret")
+    rest.post("/products", PRODUCT | {"name": "secret"}, Authorization="secret")
+    rest.post("/products", {"name": ["secret"]}, Authorization="secret")
+    rest.get("/products", next_token="secret")
+    assert [line["status"] for line in lines(log)] == [201, 409, 400, 400]
+    assert "secret" not in log.getvalue()
+
+
+def test_an_error_of_ours_is_logged_in_full_and_shown_not_at_all(
+    rest: Rest, log: StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> Any:
+        raise RuntimeError("the inner secret")
+
+    monkeypatch.setattr(clients, "inventory", broken)
+    answer = rest.get("/inventory/A")
+    assert (answer.status, answer.code) == (500, "INTERNAL_ERROR")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "secret" not in json.dumps(answer.json)
+    (line,) = lines(log)
+    assert line["level"] == "ERROR"
+    assert "the inner secret" in line["exception"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code"),
+    [
+        (faults.throttled, 503, "THROTTLED"),
+        (faults.unavailable, 500, "INTERNAL_ERROR"),
+        (faults.unreachable, 500, "INTERNAL_ERROR"),
+    ],
+)
+def test_a_failing_table_is_told_by_what_the_caller_can_do(
+    rest: Rest, script: Scripted, fault: Any, status: int, code: str
+) -> None:
+    script.by_operation["get_item"] = [fault]
+    answer = rest.get("/inventory/A")
+    assert (answer.status, answer.code) == (status, code)
+    assert answer.headers.get("retry-after") == ("1" if status == 503 else None)
+
+
+def test_contention_is_told_with_when_to_try_again(
+    rest: Rest, script: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chalicelib.store.transact.time.sleep", lambda _: None)
+    script.by_operation["transact_write_items"] = [faults.Conflict()] * 8
+    answer = rest.post("/products", PRODUCT)
+    assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "CONTENDED", "1")
+
+
+def test_without_an_id_from_the_gateway_the_functions_own_names_the_request(rest: Rest) -> None:
+    event = rest.event("GET", "/products/%20")
+    del event["requestContext"]["requestId"]
+    said = threaded_app()(event, SimpleNamespace(aws_request_id="lambda-request"))
+    assert json.loads(said["body"])["request_id"] == "lambda-request"
+    assert json.loads(threaded_app()(event, None)["body"])["request_id"] == ""
+
+
+def test_a_location_leads_to_the_new_product(rest: Rest) -> None:
+    assert rest.post("/products", PRODUCT).headers["location"] == "/api/products/A"
+
+
+@pytest.mark.parametrize("path", ["/base/products/", None])
+def test_a_location_is_relative_to_the_path_that_was_called(rest: Rest, path: str | None) -> None:
+    event = rest.event("POST", "/products")
+    event |= {"headers": {"content-type": "application/json"}, "body": json.dumps(PRODUCT)}
+    if path:
+        event["requestContext"]["path"] = path
+    else:
+        del event["requestContext"]["path"]
+    said = threaded_app()(event, None)
+    assert said["headers"]["Location"] == ("/base/products/A" if path else "/products/A")
+
+
+def test_a_body_that_is_badly_encoded_is_refused(rest: Rest) -> None:
+    event = rest.event("POST", "/products")
+    event |= {"headers": {"content-type": "application/json"}, "body": "a", "isBase64Encoded": True}
+    said = threaded_app()(event, None)
+    assert (said["statusCode"], json.loads(said["body"])["code"]) == (400, "INVALID_JSON")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/products"),
+        ("PATCH", "/products/A"),
+        ("PUT", "/inventory/A"),
+        ("POST", "/inventory/check"),
+        ("POST", "/inventory/A/adjustments"),
+    ],
+)
+def test_every_call_with_a_body_is_strict_about_it(rest: Rest, method: str, path: str) -> None:
+    expected = {
+        ('{"a":', "application/json"): (400, "INVALID_JSON"),
+        ("", "application/json"): (400, "INVALID_JSON"),
+        ("{}", None): (400, "VALIDATION_ERROR"),
+        ("{}", "application/json"): (400, "VALIDATION_ERROR"),
+        ("[]", "application/json"): (400, "VALIDATION_ERROR"),
+        ("{}", "text/plain"): (415, "UNSUPPORTED_MEDIA_TYPE"),
+    }
+    answers = {
+        (body, content_type): rest.call(method, path, body, headers={"Content-Type": content_type})
+        for body, content_type in expected
+    }
+    assert {asked: (answer.status, answer.code) for asked, answer in answers.items()} == expected
+
+
+bodies = st.binary(max_size=100) | st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["sku", "name", "price", "items", "quantity", "delta", "reason"]) | st.text(),
+            inner,
+        )
+    ),
+    max_leaves=8,
+).map(lambda value: json.dumps(value).encode())
+
+
+@given(
+    st.sampled_from(
+        [
+            ("POST", "/products"),
+            ("PATCH", "/products/A"),
+            ("PUT", "/inventory/A"),
+            ("POST", "/inventory/check"),
+            ("POST", "/inventory/A/adjustments"),
+        ]
+    ),
+    bodies,
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+def test_no_body_is_our_own_error(rest: Rest, where: tuple[str, str], body: bytes) -> None:
+    assert rest.call(*where, body).status < 500

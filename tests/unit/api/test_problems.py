@@ -1,0 +1,101 @@
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from chalicelib import errors
+from chalicelib.api.problems import problem_of, response_to
+from chalicelib.errors import FieldError, ImsError, Reason
+
+ANSWERS = {
+    errors.ImsError: (500, "INTERNAL_ERROR"),
+    errors.InvalidInput: (400, "VALIDATION_ERROR"),
+    errors.InvalidJson: (400, "INVALID_JSON"),
+    errors.InvalidToken: (400, "INVALID_TOKEN"),
+    errors.UnsupportedMediaType: (415, "UNSUPPORTED_MEDIA_TYPE"),
+    errors.MethodNotAllowed: (405, "METHOD_NOT_ALLOWED"),
+    errors.NotFound: (404, "NOT_FOUND"),
+    errors.Conflict: (500, "INTERNAL_ERROR"),
+    errors.AlreadyExists: (409, "ALREADY_EXISTS"),
+    errors.InsufficientStock: (409, "INSUFFICIENT_STOCK"),
+    errors.QuantityMismatch: (409, "QUANTITY_MISMATCH"),
+    errors.HasStock: (409, "HAS_STOCK"),
+    errors.StockLimit: (409, "STOCK_LIMIT"),
+    errors.IdempotencyKeyReused: (409, "IDEMPOTENCY_KEY_REUSED"),
+    # No view raises these three.
+    errors.Unauthenticated: (500, "INTERNAL_ERROR"),
+    errors.KeysUnavailable: (500, "INTERNAL_ERROR"),
+    errors.OutOfTime: (500, "INTERNAL_ERROR"),
+    errors.Contended: (503, "CONTENDED"),
+    errors.AwsError: (500, "INTERNAL_ERROR"),
+    errors.Throttled: (503, "THROTTLED"),
+    errors.Unreachable: (500, "INTERNAL_ERROR"),
+    errors.TransactionCancelled: (500, "INTERNAL_ERROR"),
+    errors.Refused: (500, "INTERNAL_ERROR"),
+    errors.SettingsError: (500, "INTERNAL_ERROR"),
+}
+
+
+def tree(root: type[ImsError] = ImsError) -> Iterator[type[ImsError]]:
+    yield root
+    for child in root.__subclasses__():
+        yield from tree(child)
+
+
+def made(kind: type[ImsError]) -> ImsError:
+    if issubclass(kind, errors.TransactionCancelled):
+        return kind([Reason("ConditionalCheckFailed", None)])
+    if issubclass(kind, errors.MethodNotAllowed):
+        return kind("secret", ["GET", "POST"])
+    if issubclass(kind, errors.Refused):
+        return kind("secret", "AccessDenied")
+    return kind("secret")
+
+
+def test_every_error_of_the_tree_has_a_known_answer() -> None:
+    ours = {kind for kind in tree() if kind.__module__.startswith("chalicelib.errors")}
+    assert ours == ANSWERS.keys()
+
+
+@pytest.mark.parametrize("kind", ANSWERS, ids=lambda kind: kind.__name__)
+def test_an_error_becomes_problem_details(kind: type[ImsError]) -> None:
+    status, code = ANSWERS[kind]
+    response = response_to(made(kind), "req-1")
+    body = json.loads(response.body)
+    assert (response.status_code, body["status"], body["code"]) == (status, status, code)
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert body["type"] == "urn:problem-type:ims:" + code.lower().replace("_", "-")
+    assert body["title"]
+    assert body["request_id"] == "req-1"
+    assert ("secret" in body["detail"]) is (status != 500)
+    assert ("Retry-After" in response.headers) is (status == 503)
+
+
+def test_an_error_that_is_not_ours_shows_nothing() -> None:
+    response = response_to(KeyError("secret"), "req-1")
+    assert response.status_code == 500
+    assert "secret" not in response.body
+
+
+def test_a_future_error_takes_the_answer_of_its_nearest_ancestor() -> None:
+    class Sold(errors.InsufficientStock):
+        pass
+
+    assert problem_of(Sold("x")).code == "INSUFFICIENT_STOCK"
+
+
+def test_the_allowed_methods_are_told() -> None:
+    assert response_to(errors.MethodNotAllowed("x", ["GET", "PUT"]), "r").headers["Allow"] == "GET, PUT"
+
+
+def test_every_field_at_fault_is_told() -> None:
+    faults = [FieldError("items.0.quantity", "too small"), FieldError("name", "missing")]
+    body = json.loads(response_to(errors.InvalidInput("bad", faults), "r").body)
+    assert body["errors"] == [
+        {"field": "items.0.quantity", "message": "too small"},
+        {"field": "name", "message": "missing"},
+    ]
+
+
+def test_without_fields_at_fault_there_is_no_list_of_them() -> None:
+    assert "errors" not in json.loads(response_to(errors.InvalidJson("bad"), "r").body)

@@ -1,0 +1,60 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.api import tokens
+from chalicelib.core.fields import SKU_PATTERN
+from chalicelib.errors import InvalidToken
+
+skus = st.from_regex(SKU_PATTERN.replace("$", r"\Z"))
+
+
+@given(skus)
+def test_a_token_leads_back_to_its_sku(sku: str) -> None:
+    assert tokens.decode("products", tokens.encode("products", sku)) == sku
+
+
+@given(skus)
+def test_a_token_is_good_in_a_query_as_it_is(sku: str) -> None:
+    assert set(tokens.encode("products", sku)) <= set(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    )
+
+
+@given(skus)
+def test_a_token_is_bound_to_its_listing(sku: str) -> None:
+    with pytest.raises(InvalidToken):
+        tokens.decode("inventory", tokens.encode("products", sku))
+
+
+@given(st.data(), skus)
+def test_a_token_that_was_tampered_with_is_refused(data: st.DataObject, sku: str) -> None:
+    token = tokens.encode("products", sku)
+    at = data.draw(st.integers(0, len(token) - 1))
+    other = data.draw(
+        st.sampled_from(
+            [
+                token[:at],
+                token[:at] + token[at + 1 :],
+                token[:at] + ("A" if token[at] != "A" else "B") + token[at + 1 :],
+                token[:at] + data.draw(st.characters()) + token[at:],
+                token + "=",
+                token + "\n",
+            ]
+        )
+    )
+    with pytest.raises(InvalidToken) as refused:
+        tokens.decode("products", other)
+    assert [fault.field for fault in refused.value.errors] == ["next_token"]
+
+
+@given(st.text())
+def test_any_text_but_a_token_is_refused(text: str) -> None:
+    with pytest.raises(InvalidToken):
+        tokens.decode("products", text)
+
+
+@pytest.mark.parametrize("sku", ["", "a b", "x" * 65, "ä", "A\n", "x" * 3000])
+def test_a_forged_token_names_at_most_what_could_be_a_sku(sku: str) -> None:
+    with pytest.raises(InvalidToken):
+        tokens.decode("products", tokens.encode("products", sku))

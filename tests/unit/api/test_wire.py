@@ -1,0 +1,332 @@
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.api import tokens
+from chalicelib.api.products import _number
+from chalicelib.api.wire import (
+    AdjustStock,
+    ChangeProduct,
+    CheckAvailability,
+    CreateProduct,
+    ListProducts,
+    ListStock,
+    OneOrder,
+    OneSku,
+    SetStock,
+    T,
+    parse,
+)
+from chalicelib.errors import InvalidInput, InvalidToken
+
+PRODUCT = {"sku": "A", "name": "a", "price": 1}
+
+
+def faults(model: type[T], parts: dict[str, Any]) -> dict[str, str]:
+    with pytest.raises(InvalidInput) as refused:
+        parse(model, parts)
+    return {fault.field: fault.message for fault in refused.value.errors}
+
+
+def price(value: Any) -> Decimal:
+    return parse(CreateProduct, {"body": PRODUCT | {"price": value}}).body.price
+
+
+@given(st.integers(0, 10**12 - 1))
+def test_a_price_of_at_most_12_digits_comes_back_as_it_was(digits: int) -> None:
+    for written in (Decimal(digits), Decimal(digits).scaleb(-1), Decimal(digits).scaleb(-2)):
+        taken = price(written)
+        assert taken == written
+        assert Decimal(repr(_number(taken))) == written
+        assert str(taken) == f"{taken:f}"
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (0, "0"),
+        (Decimal("-0.0"), "0"),
+        (Decimal("10.990"), "10.99"),
+        (Decimal("1E+2"), "100"),
+        (Decimal("1.10"), "1.1"),
+        (Decimal("0.05"), "0.05"),
+        (Decimal("9999999999.99"), "9999999999.99"),
+        (999_999_999_999, "999999999999"),
+    ],
+)
+def test_a_price_is_kept_plain(value: Any, plain: str) -> None:
+    assert str(price(value)) == plain
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("1", "must be a number"),
+        (True, "must be a number"),
+        (None, "must be a number"),
+        (1.5, "must be a number"),
+        ([1], "must be a number"),
+        (-1, "must not be negative"),
+        (Decimal("-0.01"), "must not be negative"),
+        (Decimal("0.001"), "must have at most 2 decimals and 12 digits"),
+        (Decimal("1." + "0" * 60 + "1"), "must have at most 2 decimals and 12 digits"),
+        (Decimal("1E-400000"), "must have at most 2 decimals and 12 digits"),
+        (10**12, "must have at most 2 decimals and 12 digits"),
+        (10**4000, "must have at most 2 decimals and 12 digits"),
+        (Decimal("10000000000.01"), "must have at most 2 decimals and 12 digits"),
+        (Decimal("1E+999999"), "must have at most 2 decimals and 12 digits"),
+    ],
+)
+def test_a_price_beyond_the_rules_is_refused(value: Any, message: str) -> None:
+    assert faults(CreateProduct, {"body": PRODUCT | {"price": value}}) == {"price": message}
+
+
+@pytest.mark.parametrize("value", ["1", 1.0, Decimal("1.0"), True, None, 0, -1, 10**9 + 1, 10**40, [], {}])
+def test_what_is_not_a_whole_number_within_bounds_is_no_quantity(value: Any) -> None:
+    assert faults(CheckAvailability, {"body": {"items": [{"sku": "A", "quantity": value}]}}).keys() == {
+        "items.0.quantity"
+    }
+
+
+@pytest.mark.parametrize("value", [1, 10**9])
+def test_a_quantity_may_touch_its_bounds(value: int) -> None:
+    asked = parse(CheckAvailability, {"body": {"items": [{"sku": "A", "quantity": value}]}})
+    assert asked.body.items[0].quantity == value
+
+
+@pytest.mark.parametrize(
+    "sku",
+    ["", "-a", ".a", "a b", "a/b", "ä", "a\n", "\ud800", "x" * 65, "check", "adjustments", 1, None, ["A"]],
+)
+def test_a_bad_sku_is_refused(sku: Any) -> None:
+    assert faults(OneSku, {"sku": sku}).keys() == {"sku"}
+
+
+@pytest.mark.parametrize("sku", ["A", "0", "a.b_c-d", "x" * 64, "Check", "checks"])
+def test_a_good_sku_is_taken(sku: str) -> None:
+    assert parse(OneSku, {"sku": sku}).sku == sku
+
+
+@pytest.mark.parametrize("order_id", ["", "a b", "x" * 129, "adjustment#1", "a/b", "a\n"])
+def test_a_bad_order_id_is_refused(order_id: str) -> None:
+    assert faults(OneOrder, {"order_id": order_id}).keys() == {"order_id"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", ""),
+        ("name", "x" * 257),
+        ("name", None),
+        ("name", 1),
+        ("name", "\ud800"),
+        ("description", "x" * 4097),
+        ("description", 1),
+        ("image_url", "ftp://x/y"),
+        ("image_url", "//x/y"),
+        ("image_url", "http://"),
+        ("image_url", "http://:80"),
+        ("image_url", "http://["),
+        ("image_url", "http://x/a b"),
+        ("image_url", "http://x/a\n"),
+        ("image_url", " http://x/"),
+        ("image_url", "http://x/\u0000"),
+        ("image_url", "javascript:alert(1)//http://x"),
+        ("image_url", "https://x/" + "y" * 2040),
+        ("image_url", ""),
+        ("colour", "red"),
+    ],
+)
+def test_a_bad_field_of_a_product_is_named(field: str, value: Any) -> None:
+    assert faults(CreateProduct, {"body": PRODUCT | {field: value}}).keys() == {field}
+    assert faults(ChangeProduct, {"sku": "A", "body": {field: value}}).keys() == {field}
+
+
+@pytest.mark.parametrize(
+    "url", ["http://x", "HTTPS://shop.example/a?b=c#d", "https://[::1]:8080/x", "https://é.example/ü"]
+)
+def test_a_url_is_kept_as_it_was_written(url: str) -> None:
+    assert parse(CreateProduct, {"body": PRODUCT | {"image_url": url}}).body.image_url == url
+
+
+def test_the_longest_texts_are_taken() -> None:
+    texts = {"name": "x" * 256, "description": "ä" * 4096, "image_url": "https://x/" + "y" * 2038}
+    asked = parse(CreateProduct, {"body": PRODUCT | texts}).body
+    assert {name: getattr(asked, name) for name in texts} == texts
+
+
+def test_every_field_at_fault_is_named_wherever_it_is() -> None:
+    parts = {"sku": "a b", "Idempotency-Key": "k k", "body": {"delta": 0, "reason": "FUN", "x": 1}}
+    assert faults(AdjustStock, parts) == {
+        "sku": "String should match pattern '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$'",
+        "Idempotency-Key": "String should match pattern '^[!-~]{1,128}$'",
+        "delta": "must not be 0",
+        "reason": "Input should be 'RECEIVED', 'RETURNED', 'DAMAGED', 'LOST' or 'CORRECTION'",
+        "x": "Extra inputs are not permitted",
+    }
+
+
+@pytest.mark.parametrize("body", [[], "x", 1, None, True, Decimal(1)])
+def test_a_body_that_is_no_object_is_refused(body: Any) -> None:
+    assert faults(CreateProduct, {"body": body}) == {"body": "must be an object"}
+
+
+def test_a_patch_must_change_something() -> None:
+    assert faults(ChangeProduct, {"sku": "A", "body": {}}) == {"body": "must change something"}
+
+
+def test_a_patch_names_only_what_was_given() -> None:
+    asked = parse(ChangeProduct, {"sku": "A", "body": {"description": None, "price": 5}})
+    assert asked.body.given() == {"description": None, "price": 5}
+
+
+def test_a_price_cannot_be_cleared() -> None:
+    assert faults(ChangeProduct, {"sku": "A", "body": {"price": None}}) == {"price": "must be a number"}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"), [({"quantity": 1, "expected_quantity": None}, "expected_quantity")]
+)
+def test_null_is_not_no_expectation(body: Any, field: str) -> None:
+    assert faults(SetStock, {"sku": "A", "body": body}) == {field: "must not be null"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("quantity", -1),
+        ("quantity", 10**12 + 1),
+        ("quantity", True),
+        ("expected_quantity", -1),
+        ("expected_quantity", "1"),
+    ],
+)
+def test_stock_is_set_within_bounds(field: str, value: Any) -> None:
+    assert faults(SetStock, {"sku": "A", "body": {"quantity": 1} | {field: value}}).keys() == {field}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("delta", 10**9 + 1),
+        ("delta", -(10**9) - 1),
+        ("delta", Decimal("1.0")),
+        ("reason", "SET"),
+        ("reason", ["LOST"]),
+        ("reference", ""),
+        ("reference", "x" * 257),
+        ("reference", None),
+    ],
+)
+def test_an_adjustment_keeps_to_its_rules(field: str, value: Any) -> None:
+    body = {"delta": 1, "reason": "LOST", "reference": "r"} | {field: value}
+    assert faults(AdjustStock, {"sku": "A", "body": body}).keys() == {field}
+
+
+@pytest.mark.parametrize("key", ["", " ", "k k", "x" * 129, "ä", "\x7f"])
+def test_an_idempotency_key_is_visible_ascii(key: str) -> None:
+    parts = {"sku": "A", "Idempotency-Key": key, "body": {"quantity": 1}}
+    assert faults(SetStock, parts).keys() == {"Idempotency-Key"}
+
+
+@pytest.mark.parametrize("items", [[], [{"sku": "A", "quantity": 1}] * 101, None, {}])
+def test_a_check_has_1_to_100_entries(items: Any) -> None:
+    assert faults(CheckAvailability, {"body": {"items": items}}).keys() == {"items"}
+
+
+@pytest.mark.parametrize("limit", ["0", "101", "-1", "+1", "1.0", "1_0", " 1", "", "x", "٣", "9" * 5000])
+def test_a_limit_is_a_whole_number_from_1_to_100(limit: str) -> None:
+    assert faults(ListStock, {"limit": [limit]}).keys() == {"limit"}
+
+
+@pytest.mark.parametrize(("limit", "taken"), [("1", 1), ("100", 100), ("025", 25)])
+def test_a_good_limit_is_taken(limit: str, taken: int) -> None:
+    assert parse(ListStock, {"limit": [limit]}).limit == taken
+
+
+def test_a_listing_has_defaults_and_ignores_parameters_it_does_not_know() -> None:
+    asked = parse(ListProducts, {"color": ["red", "blue"]})
+    assert (asked.limit, asked.after, asked.include_inventory) == (25, None, "false")
+
+
+@pytest.mark.parametrize("value", ["True", "1", "yes", ""])
+def test_include_inventory_is_true_or_false(value: str) -> None:
+    assert faults(ListProducts, {"include_inventory": [value]}).keys() == {"include_inventory"}
+
+
+@pytest.mark.parametrize("name", ["limit", "next_token", "include_inventory"])
+def test_a_parameter_given_twice_is_refused(name: str) -> None:
+    assert faults(ListProducts, {name: ["1", "1"]}) == {name: "must be given once"}
+
+
+def test_a_bad_token_alone_is_an_invalid_token() -> None:
+    with pytest.raises(InvalidToken) as refused:
+        parse(ListProducts, {"next_token": ["x"]})
+    assert [fault.field for fault in refused.value.errors] == ["next_token"]
+
+
+def test_a_bad_token_among_other_faults_is_one_of_them() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        parse(ListProducts, {"next_token": ["x"], "limit": ["x"]})
+    assert type(refused.value) is InvalidInput
+    assert {fault.field for fault in refused.value.errors} == {"limit", "next_token"}
+
+
+def test_each_listing_takes_its_own_tokens_only() -> None:
+    token = tokens.encode("products", "A")
+    assert parse(ListProducts, {"next_token": [token]}).after == "A"
+    with pytest.raises(InvalidToken):
+        parse(ListStock, {"next_token": [token]})
+
+
+def test_no_message_echoes_long_input() -> None:
+    long = "secret" * 1000
+    body = {"sku": long, "name": long, "price": long, "description": [long], "image_url": long, long: 1}
+    assert all(
+        len(field) <= 64 and "secret" not in why
+        for field, why in faults(CreateProduct, {"body": body}).items()
+    )
+
+
+def test_a_flood_of_faults_is_cut() -> None:
+    with pytest.raises(InvalidInput, match="and 1002 more") as refused:
+        parse(CreateProduct, {"body": {str(number): 1 for number in range(1000)}})
+    assert len(refused.value.errors) == 100
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.decimals(allow_nan=False) | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters()), inner, max_size=3),
+    max_leaves=10,
+)
+names = st.sampled_from(
+    [
+        "sku",
+        "name",
+        "price",
+        "description",
+        "image_url",
+        "items",
+        "quantity",
+        "expected_quantity",
+        "delta",
+        "reason",
+    ]
+)
+
+
+@given(
+    st.sampled_from([CreateProduct, ChangeProduct, SetStock, AdjustStock, CheckAvailability]),
+    json_values | st.dictionaries(names | st.text(), json_values),
+    st.text(),
+)
+def test_whatever_json_comes_it_is_taken_or_refused(model: Any, body: Any, sku: str) -> None:
+    outcome: Any
+    try:
+        outcome = parse(model, {"sku": sku, "body": body, "Idempotency-Key": sku})
+    except InvalidInput as refused:
+        outcome = refused.errors
+    assert outcome

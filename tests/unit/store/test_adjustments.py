@@ -1,0 +1,416 @@
+from dataclasses import replace
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+import pytest
+
+from chalicelib.core.adjustments import Adjustment, IdempotencyKey
+from chalicelib.core.catalogue import Stock
+from chalicelib.core.moments import iso
+from chalicelib.errors import (
+    Contended,
+    IdempotencyKeyReused,
+    ImsError,
+    InsufficientStock,
+    NotFound,
+    QuantityMismatch,
+    StockLimit,
+    Throttled,
+    Unreachable,
+)
+from chalicelib.store.adjustments import Adjustments
+from tests.engines import Call, Crash, FakeStage, Network, RandomFaults, Scripted, faults
+from tests.unit.store.catalogue import NOW, put_stock, quantity_of, records
+
+KEY = IdempotencyKey("alice", "k-1")
+MOST = 10**12
+RECEIVED = Adjustment(5, "RECEIVED", "po-7")
+
+
+@pytest.fixture
+def adjustments(client: object, stage: FakeStage) -> Adjustments:
+    return Adjustments(client, stage.tables, lambda: iter(range(3)))
+
+
+def meanwhile(stage: FakeStage, sku: str, quantity: int | None) -> Any:
+    """A fault: others set (None: delete) the stock right before the call."""
+
+    def fault(call: Call) -> Any:
+        if quantity is None:
+            stage.dynamodb.delete_item(TableName=stage.tables.inventory_table, Key={"sku": {"S": sku}})
+        else:
+            put_stock(stage, sku, quantity)
+        return call.proceed()
+
+    return fault
+
+
+def told_only(index: int) -> Any:
+    """A fault: of the reasons of a cancelled transaction only one is told."""
+
+    def fault(call: Call) -> Any:
+        reasons = call.client.cancellation_reasons(call.parameters["TransactItems"])
+        assert reasons[index]["Code"] == "ConditionalCheckFailed"
+        shown = [reason if at == index else {"Code": "None"} for at, reason in enumerate(reasons)]
+        raise call.refuse(faults.cancelled(shown))
+
+    return fault
+
+
+def test_an_adjustment_changes_the_stock_and_tells_it(adjustments: Adjustments, stage: FakeStage) -> None:
+    put_stock(stage, "A", 2)
+    assert adjustments.adjust("A", RECEIVED, NOW) == Stock("A", 7, iso(NOW))
+    assert adjustments.adjust("A", Adjustment(-7, "LOST"), NOW).quantity == 0
+
+
+def test_an_adjustment_takes_three_calls(adjustments: Adjustments, stage: FakeStage) -> None:
+    put_stock(stage, "A", 2)
+    stage.dynamodb.counts.clear()
+    adjustments.adjust("A", RECEIVED, NOW, KEY)
+    assert stage.dynamodb.counts == {"transact_write_items": 1, "get_item": 1, "update_item": 1}
+
+
+def test_an_adjustment_leaves_its_record(adjustments: Adjustments, stage: FakeStage) -> None:
+    put_stock(stage, "A", 2)
+    adjustments.adjust("A", RECEIVED, NOW, KEY)
+    (record,) = records(stage)
+    assert record.pop("order_id").startswith("adjustment#")
+    assert len(record.pop("fingerprint")) == 64
+    assert record == {
+        "sku": "A",
+        "delta": "5",
+        "reason": "RECEIVED",
+        "reference": "po-7",
+        "created_at": iso(NOW),
+        "ttl": str(int((NOW + timedelta(days=90)).timestamp())),
+        "answer": f'{{"sku": "A", "quantity": 7, "updated_at": "{iso(NOW)}"}}',
+    }
+
+
+def test_without_a_reference_the_record_has_none(adjustments: Adjustments, stage: FakeStage) -> None:
+    put_stock(stage, "A", 2)
+    adjustments.adjust("A", Adjustment(1, "RETURNED"), NOW)
+    assert "reference" not in records(stage)[0]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "delta", "error"),
+    [
+        (3, -4, InsufficientStock),
+        (0, -1, InsufficientStock),
+        (MOST, 1, StockLimit),
+        (MOST - 4, 5, StockLimit),
+    ],
+)
+def test_beyond_a_bound_nothing_changes(
+    adjustments: Adjustments, stage: FakeStage, quantity: int, delta: int, error: type[ImsError]
+) -> None:
+    put_stock(stage, "A", quantity)
+    with pytest.raises(error, match=str(quantity)):
+        adjustments.adjust("A", Adjustment(delta, "CORRECTION"), NOW, KEY)
+    assert (quantity_of(stage, "A"), records(stage)) == (quantity, [])
+
+
+@pytest.mark.parametrize(("quantity", "delta"), [(4, -4), (MOST - 5, 5), (MOST, -1), (0, 1)])
+def test_a_bound_may_be_touched(
+    adjustments: Adjustments, stage: FakeStage, quantity: int, delta: int
+) -> None:
+    put_stock(stage, "A", quantity)
+    assert adjustments.adjust("A", Adjustment(delta, "CORRECTION"), NOW).quantity == quantity + delta
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_an_unknown_sku_gets_no_stock(
+    adjustments: Adjustments, stage: FakeStage, key: IdempotencyKey | None
+) -> None:
+    with pytest.raises(NotFound):
+        adjustments.adjust("A", RECEIVED, NOW, key)
+    with pytest.raises(NotFound):
+        adjustments.set_quantity("A", 1, NOW, key=key)
+    assert (quantity_of(stage, "A"), records(stage)) == (None, [])
+
+
+def test_a_repeat_gets_the_first_answer_and_changes_nothing(
+    adjustments: Adjustments, stage: FakeStage
+) -> None:
+    put_stock(stage, "A", 2)
+    first = adjustments.adjust("A", RECEIVED, NOW, KEY)
+    adjustments.adjust("A", Adjustment(-1, "LOST"), NOW)
+    assert adjustments.adjust("A", RECEIVED, NOW + timedelta(days=1), KEY) == first
+    assert quantity_of(stage, "A") == 6
+
+
+def test_a_repeat_counts_before_any_refusal(adjustments: Adjustments, stage: FakeStage) -> None:
+    put_stock(stage, "A", 5)
+    lost = Adjustment(-5, "LOST")
+    first = adjustments.adjust("A", lost, NOW, KEY)
+    assert adjustments.adjust("A", lost, NOW, KEY) == first
+    with pytest.raises(IdempotencyKeyReused):
+        adjustments.adjust("A", Adjustment(-6, "LOST"), NOW, KEY)
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_repeat_is_known_whichever_reason_is_told(
+    adjustments: Adjustments, stage: FakeStage, script: Scripted, index: int
+) -> None:
+    put_stock(stage, "A", 5)
+    lost = Adjustment(-5, "LOST")
+    first = adjustments.adjust("A", lost, NOW, KEY)
+    script.by_operation["transact_write_items"] = [told_only(index)]
+    assert adjustments.adjust("A", lost, NOW, KEY) == first
+
+
+def test_a_repeat_of_a_deleted_sku_gets_the_first_answer(
+    adjustments: Adjustments, stage: FakeStage, script: Scripted
+) -> None:
+    put_stock(stage, "A", 5)
+    first = adjustments.adjust("A", Adjustment(-5, "LOST"), NOW, KEY)
+    script.by_operation["transact_write_items"] = [meanwhile(stage, "A", None)]
+    assert adjustments.adjust("A", Adjustment(-5, "LOST"), NOW, KEY) == first
+
+
+@pytest.mark.parametrize(
+    "other", [Adjustment(6, "RECEIVED", "po-7"), Adjustment(5, "RETURNED", "po-7"), Adjustment(5, "RECEIVED")]
+)
+def test_another_request_under_the_same_key_is_refused(
+    adjustments: Adjustments, stage: FakeStage, other: Adjustment
+) -> None:
+    put_stock(stage, "A", 2)
+    adjustments.adjust("A", RECEIVED, NOW, KEY)
+    with pytest.raises(IdempotencyKeyReused):
+        adjustments.adjust("A", other, NOW, KEY)
+    assert quantity_of(stage, "A") == 7
+
+
+def test_a_key_is_shared_by_setting_and_adjusting(adjustments: Adjustments, stage: FakeStage) -> None:
+    put_stock(stage, "A", 2)
+    adjustments.adjust("A", RECEIVED, NOW, KEY)
+    with pytest.raises(IdempotencyKeyReused):
+        adjustments.set_quantity("A", 5, NOW, key=KEY)
+    assert quantity_of(stage, "A") == 7
+
+
+def test_keys_belong_to_a_caller_and_a_sku(adjustments: Adjustments, stage: FakeStage) -> None:
+    put_stock(stage, "A", 0)
+    put_stock(stage, "B", 0)
+    for sku, key in (("A", KEY), ("A", replace(KEY, principal="bob")), ("B", KEY), ("A", None), ("A", None)):
+        adjustments.adjust(sku, RECEIVED, NOW, key)
+    assert (quantity_of(stage, "A"), quantity_of(stage, "B"), len(records(stage))) == (20, 5, 5)
+
+
+def test_a_refused_request_leaves_its_key_unused(adjustments: Adjustments, stage: FakeStage) -> None:
+    put_stock(stage, "A", 2)
+    with pytest.raises(InsufficientStock):
+        adjustments.adjust("A", Adjustment(-3, "LOST"), NOW, KEY)
+    assert adjustments.adjust("A", RECEIVED, NOW, KEY).quantity == 7
+
+
+@pytest.mark.parametrize("crash", [faults.crash_after, faults.timed_out_after_effect])
+def test_after_a_crash_the_repeat_gets_an_answer_and_keeps_it(
+    adjustments: Adjustments, stage: FakeStage, script: Scripted, crash: Any
+) -> None:
+    put_stock(stage, "A", 2)
+    script.by_operation["transact_write_items"] = [crash]
+    with pytest.raises((Crash, Unreachable)):
+        adjustments.adjust("A", RECEIVED, NOW, KEY)
+    assert "answer" not in records(stage)[0]
+    put_stock(stage, "A", 8)
+    first = adjustments.adjust("A", RECEIVED, NOW, KEY)
+    put_stock(stage, "A", 9)
+    assert adjustments.adjust("A", RECEIVED, NOW, KEY) == first
+    assert first.quantity == 8
+
+
+def test_the_answer_that_is_kept_first_counts(
+    adjustments: Adjustments, stage: FakeStage, script: Scripted
+) -> None:
+    put_stock(stage, "A", 2)
+    answers: list[Stock] = []
+
+    def twin_is_faster(call: Call) -> Any:
+        put_stock(stage, "A", 100)
+        answers.append(Adjustments(stage.dynamodb, stage.tables).adjust("A", RECEIVED, NOW, KEY))
+        return call.proceed()
+
+    script.by_operation["update_item"] = [twin_is_faster]
+    assert [adjustments.adjust("A", RECEIVED, NOW, KEY)] == answers
+    assert answers[0].quantity == 100
+
+
+def test_stock_that_went_meanwhile_was_0(
+    adjustments: Adjustments, stage: FakeStage, script: Scripted
+) -> None:
+    put_stock(stage, "A", 5)
+    script.by_operation["get_item"] = [meanwhile(stage, "A", None)]
+    assert adjustments.adjust("A", Adjustment(-5, "LOST"), NOW) == Stock("A", 0, iso(NOW))
+
+
+@pytest.mark.parametrize("operation", ["get_item", "update_item"])
+def test_who_has_a_key_may_try_again_when_the_answer_is_lost(
+    adjustments: Adjustments, stage: FakeStage, script: Scripted, operation: str
+) -> None:
+    put_stock(stage, "A", 2)
+    script.by_operation[operation] = [faults.throttled]
+    with pytest.raises(Throttled):
+        adjustments.adjust("A", RECEIVED, NOW, KEY)
+    assert adjustments.adjust("A", RECEIVED, NOW, KEY).quantity == 7
+
+
+@pytest.mark.parametrize("operation", ["get_item", "update_item"])
+def test_who_has_no_key_is_not_told_to_try_again_when_the_answer_is_lost(
+    adjustments: Adjustments, stage: FakeStage, script: Scripted, operation: str
+) -> None:
+    put_stock(stage, "A", 2)
+    script.by_operation[operation] = [faults.throttled]
+    with pytest.raises(Unreachable):
+        adjustments.adjust("A", RECEIVED, NOW)
+    assert quantity_of(stage, "A") == 7
+
+
+def test_a_cancellation_that_nothing_explains_is_contention(
+    adjustments: Adjustments, stage: FakeStage, script: Scripted
+) -> None:
+    def unexplained(call: Call) -> Any:
+        reasons = [{"Code": "None"}, {"Code": "ConditionalCheckFailed"}]
+        raise call.refuse(faults.cancelled(reasons))
+
+    put_stock(stage, "A", 2)
+    script.by_operation["transact_write_items"] = [unexplained]
+    with pytest.raises(Contended):
+        adjustments.adjust("A", RECEIVED, NOW, KEY)
+
+
+@pytest.mark.parametrize("expected", [None, 2])
+def test_stock_is_set(adjustments: Adjustments, stage: FakeStage, expected: int | None) -> None:
+    put_stock(stage, "A", 2)
+    stage.dynamodb.counts.clear()
+    assert adjustments.set_quantity("A", 9, NOW, expected) == Stock("A", 9, iso(NOW))
+    assert quantity_of(stage, "A") == 9
+    assert stage.dynamodb.counts == {"get_item": 1, "transact_write_items": 1}
+
+
+def test_setting_leaves_its_record_with_the_answer(adjustments: Adjustments, stage: FakeStage) -> None:
+    put_stock(stage, "A", 12)
+    adjustments.set_quantity("A", 9, NOW)
+    (record,) = records(stage)
+    assert (record["delta"], record["reason"], record["sku"]) == ("-3", "SET", "A")
+    assert record["answer"] == f'{{"sku": "A", "quantity": 9, "updated_at": "{iso(NOW)}"}}'
+
+
+def test_stock_that_is_not_as_expected_stays(adjustments: Adjustments, stage: FakeStage) -> None:
+    put_stock(stage, "A", 2)
+    with pytest.raises(QuantityMismatch, match="2 in stock, not 3"):
+        adjustments.set_quantity("A", 9, NOW, 3, KEY)
+    assert (quantity_of(stage, "A"), records(stage)) == (2, [])
+
+
+def test_an_expectation_of_0_is_one(adjustments: Adjustments, stage: FakeStage) -> None:
+    put_stock(stage, "A", 2)
+    with pytest.raises(QuantityMismatch):
+        adjustments.set_quantity("A", 9, NOW, 0)
+
+
+def test_stock_that_changes_meanwhile_is_read_again(
+    adjustments: Adjustments, stage: FakeStage, script: Scripted
+) -> None:
+    put_stock(stage, "A", 2)
+    script.by_operation["transact_write_items"] = [meanwhile(stage, "A", 4)]
+    adjustments.set_quantity("A", 9, NOW)
+    assert (quantity_of(stage, "A"), records(stage)[0]["delta"]) == (9, "5")
+
+
+def test_an_expectation_that_fails_meanwhile_is_a_mismatch(
+    adjustments: Adjustments, stage: FakeStage, script: Scripted
+) -> None:
+    put_stock(stage, "A", 2)
+    script.by_operation["transact_write_items"] = [meanwhile(stage, "A", 4)]
+    with pytest.raises(QuantityMismatch):
+        adjustments.set_quantity("A", 9, NOW, 2)
+
+
+def test_stock_that_changes_all_the_time_is_contention(
+    adjustments: Adjustments, stage: FakeStage, script: Scripted
+) -> None:
+    put_stock(stage, "A", 2)
+    script.by_operation["transact_write_items"] = [meanwhile(stage, "A", quantity) for quantity in (3, 4, 5)]
+    with pytest.raises(Contended):
+        adjustments.set_quantity("A", 9, NOW, key=KEY)
+    assert (quantity_of(stage, "A"), records(stage)) == (5, [])
+
+
+@pytest.mark.parametrize("expected", [None, 2])
+def test_setting_again_gets_the_first_answer(
+    adjustments: Adjustments, stage: FakeStage, expected: int | None
+) -> None:
+    put_stock(stage, "A", 2)
+    first = adjustments.set_quantity("A", 9, NOW, expected, KEY)
+    put_stock(stage, "A", 50)
+    assert adjustments.set_quantity("A", 9, NOW + timedelta(1), expected, KEY) == first
+    assert quantity_of(stage, "A") == 50
+
+
+@pytest.mark.parametrize("other", [(8, None), (9, 2)])
+def test_setting_otherwise_under_the_same_key_is_refused(
+    adjustments: Adjustments, stage: FakeStage, other: tuple[int, int | None]
+) -> None:
+    put_stock(stage, "A", 2)
+    adjustments.set_quantity("A", 9, NOW, key=KEY)
+    with pytest.raises(IdempotencyKeyReused):
+        adjustments.set_quantity("A", other[0], NOW, other[1], KEY)
+
+
+def test_a_twin_that_sets_in_between_is_recognised(
+    adjustments: Adjustments, stage: FakeStage, script: Scripted
+) -> None:
+    put_stock(stage, "A", 2)
+    answers: list[Stock] = []
+
+    def twin_is_faster(call: Call) -> Any:
+        earlier = NOW - timedelta(seconds=1)
+        answers.append(Adjustments(stage.dynamodb, stage.tables).set_quantity("A", 9, earlier, 2, KEY))
+        return call.proceed()
+
+    script.by_operation["transact_write_items"] = [twin_is_faster]
+    assert [adjustments.set_quantity("A", 9, NOW, 2, KEY)] == answers
+    assert len(records(stage)) == 1
+
+
+def test_a_set_whose_answer_was_lost_is_not_tried_again(
+    adjustments: Adjustments, stage: FakeStage, script: Scripted
+) -> None:
+    put_stock(stage, "A", 2)
+    script.by_operation["transact_write_items"] = [faults.timed_out_after_effect]
+    with pytest.raises(Unreachable):
+        adjustments.set_quantity("A", 9, NOW)
+    assert len(records(stage)) == 1
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_goes_wrong_a_keyed_request_counts_once_and_has_one_answer(
+    stage: FakeStage, seed: int
+) -> None:
+    rng = Random(seed)
+    adjustments = Adjustments(
+        Network(RandomFaults(rng, rate=0.4, crash_rate=0.1)).client(stage.dynamodb),
+        stage.tables,
+        lambda: iter(range(3)),
+    )
+    put_stock(stage, "A", 100)
+    answers: dict[int, set[Stock]] = {number: set() for number in range(10)}
+    for _ in range(200):
+        number = rng.randrange(10)
+        key = IdempotencyKey("alice", str(number))
+        try:
+            if number % 3 == 0:
+                answer = adjustments.set_quantity("A", number * 10, NOW, key=key)
+            else:
+                answer = adjustments.adjust("A", Adjustment(number - 5 or 9, "CORRECTION"), NOW, key)
+        except (ImsError, Crash):
+            continue
+        answers[number].add(answer)
+    stored = records(stage)
+    assert quantity_of(stage, "A") == 100 + sum(int(record["delta"]) for record in stored)
+    assert len(stored) <= 10
+    assert all(len(seen) <= 1 for seen in answers.values())
+    assert sum(map(bool, answers.values())) > 5

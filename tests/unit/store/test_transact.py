@@ -1,0 +1,76 @@
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from chalicelib.errors import Contended, Throttled, TransactionCancelled, Unreachable
+from chalicelib.store import transact as module
+from chalicelib.store.transact import few_tries, transact
+from tests.engines import FakeStage, Scripted, faults
+
+
+def three() -> Iterator[int]:
+    return iter(range(3))
+
+
+def put(stage: FakeStage, sku: str) -> dict[str, object]:
+    item = {"sku": {"S": sku}}
+    condition = "attribute_not_exists(sku)"
+    return {
+        "Put": {"TableName": stage.tables.inventory_table, "Item": item, "ConditionExpression": condition}
+    }
+
+
+def test_a_conflict_is_tried_again(stage: FakeStage, client: object, script: Scripted) -> None:
+    script.by_operation["transact_write_items"] = [faults.Conflict(), faults.Conflict()]
+    transact(client, [put(stage, "A")], three)
+    assert stage.dynamodb.snapshot()[stage.tables.inventory_table].keys() == {"A"}
+
+
+def test_a_conflict_beside_a_failed_condition_proves_nothing_and_is_tried_again(
+    stage: FakeStage, client: object, script: Scripted
+) -> None:
+    stage.dynamodb.put_item(TableName=stage.tables.inventory_table, Item={"sku": {"S": "A"}})
+    script.by_operation["transact_write_items"] = [faults.Conflict([1])]
+    with pytest.raises(TransactionCancelled) as cancelled:
+        transact(client, [put(stage, "A"), put(stage, "B")], three)
+    assert [reason.code for reason in cancelled.value.reasons] == ["ConditionalCheckFailed", "None"]
+    assert len(script.results) == 2
+
+
+def test_endless_conflicts_are_contention(stage: FakeStage, client: object, script: Scripted) -> None:
+    script.by_operation["transact_write_items"] = [faults.Conflict()] * 3
+    with pytest.raises(Contended):
+        transact(client, [put(stage, "A")], three)
+    assert script.by_operation["transact_write_items"] == []
+
+
+@pytest.mark.parametrize("code", ["ThrottlingError", "ProvisionedThroughputExceeded"])
+def test_endless_throttles_are_told_as_such(
+    stage: FakeStage, client: object, script: Scripted, code: str
+) -> None:
+    script.by_operation["transact_write_items"] = [faults.Conflict([0], code)] * 3
+    with pytest.raises(Throttled):
+        transact(client, [put(stage, "A")], three)
+
+
+def test_a_lost_answer_is_not_tried_again(stage: FakeStage, client: object, script: Scripted) -> None:
+    script.by_operation["transact_write_items"] = [faults.timed_out_after_effect]
+    with pytest.raises(Unreachable):
+        transact(client, [put(stage, "A")], three)
+    assert len(script.results) == 1
+
+
+def test_a_few_tries_wait_in_between_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(module.time, "sleep", waits.append)
+    assert list(few_tries()) == list(range(8))
+    bounds = [0.02 * 2**attempt for attempt in range(7)]
+    assert len(waits) == len(bounds)
+    assert all(0 <= wait <= bound for wait, bound in zip(waits, bounds, strict=True))
+    assert len({round(wait / bound, 6) for wait, bound in zip(waits, bounds, strict=True)}) > 1
+
+
+def test_the_first_try_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.time, "sleep", lambda _: pytest.fail("waited"))
+    assert list(itertools.islice(few_tries(), 1)) == [0]
