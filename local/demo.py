@@ -20,7 +20,9 @@ from local.oms import Message, Oms, new_id, release, reserve
 ENV_FILE: Final = Path(os.environ.get("IMS_ENV", ".local/env"))
 _ANSWER_SECONDS: Final = 30
 _SILENCE_SECONDS: Final = 3
-_UNBROKEN: Final = {"break_long_words": False, "break_on_hyphens": False}
+_LAYOUT: Final = textwrap.TextWrapper(
+    110, initial_indent="   ", subsequent_indent="     ", break_long_words=False, break_on_hyphens=False
+)
 
 
 class NotAsToldError(Exception):
@@ -129,7 +131,7 @@ class Story:
 
     def _show(self, what: str, content: Any) -> None:
         line = what if content is None else f"{what}  {json.dumps(content)}"
-        print(textwrap.fill(line, 110, initial_indent="   ", subsequent_indent="     ", **_UNBROKEN))
+        print(_LAYOUT.fill(line))
 
     def _check(self, claim: str, holds: bool, *, quiet: bool = False) -> None:
         if not holds:

@@ -61,6 +61,7 @@ class Refusal(Exception):
         self.problem = problem
 
 
+_NO_BEARER: Final = "A good bearer token is required."
 _FAILED: Final = Refusal(INTERNAL, "Something went wrong on our side; the request_id finds it in the logs.")
 
 
@@ -151,14 +152,14 @@ class Gateway:
             return
         headers = {name.lower(): value for name, value in event["headers"].items()}
         if not (token := headers.get("authorization")):
-            raise Refusal(UNAUTHORIZED, "A bearer token is required.")
+            raise Refusal(UNAUTHORIZED, _NO_BEARER)
         arn = LocalARNBuilder().build_arn(method, event["path"])
         asked = {"type": "TOKEN", "authorizationToken": token, "methodArn": arn}
         try:
             said = authorizer(asked, _context("authorizer"))
         except Exception as error:
             if str(error) == "Unauthorized":
-                raise Refusal(UNAUTHORIZED, "The bearer token is not good.") from error
+                raise Refusal(UNAUTHORIZED, _NO_BEARER) from error
             raise
         if not _allows(said["policyDocument"], arn):
             raise Refusal(FORBIDDEN, "The bearer token lacks the scope for this call.")
@@ -173,6 +174,8 @@ def problem(refusal: Refusal, request_id: str) -> Answer:
         "Content-Type": "application/problem+json",
         "x-amzn-RequestId": request_id,
     }
+    if refusal.problem is UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
     return Answer(refusal.problem.status, headers, body, request_id)
 
 

@@ -104,7 +104,7 @@ class Handler(BaseHTTPRequestHandler):
     def _read(self, length: int, before: int = 0) -> bytes:
         if before + length > MAX_BODY:
             self._drain(min(length, _DRAINED))
-            raise Refusal(_TOO_LARGE, f"The body has more than {MAX_BODY} bytes.")
+            raise Refusal(_TOO_LARGE, "The request is larger than API Gateway takes.")
         body = self.rfile.read(length)
         if len(body) < length:
             raise Refusal(_BAD_REQUEST, "The body ends before its Content-Length.")

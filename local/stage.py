@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import boto3
+from botocore.config import Config
 
 from chalicelib.settings import TableSettings
 from local import resources
@@ -21,6 +22,7 @@ TABLES: Final = {
     "INVENTORY_TABLE_NAME": "InventoryTable",
     "PROCESSED_EVENTS_TABLE_NAME": "ProcessedEventsTable",
 }
+_CONFIG: Final = Config(connect_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
 _PER_SERVICE: Final = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SQS")
 
 
@@ -59,6 +61,7 @@ def open_stage(
         endpoint_url=access.get(_PER_SERVICE[0], endpoint_url),
         aws_access_key_id=account,
         aws_secret_access_key=access["AWS_SECRET_ACCESS_KEY"],
+        config=_CONFIG,
     )
     sqs = boto3.client(
         "sqs",
@@ -66,6 +69,7 @@ def open_stage(
         endpoint_url=access.get(_PER_SERVICE[1], endpoint_url),
         aws_access_key_id=account,
         aws_secret_access_key=access["AWS_SECRET_ACCESS_KEY"],
+        config=_CONFIG,
     )
 
     tables = TableSettings.load(TABLES)

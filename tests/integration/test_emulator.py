@@ -10,6 +10,7 @@ import pytest
 
 from local.emulator import Emulator, listen, running
 from local.stage import Stage, open_stage
+from tests.stack import wait_for_snapshot
 
 ACCOUNT = "100000000002"
 
@@ -43,13 +44,6 @@ def answers(endpoint_url: str) -> bool:
     return True
 
 
-def wait_for_snapshot(folder: Path, after: float) -> None:
-    deadline = time.monotonic() + 20
-    while not (file := folder / "snapshot.json").exists() or file.stat().st_mtime < after:
-        assert time.monotonic() < deadline, "no snapshot was made"
-        time.sleep(0.05)
-
-
 def test_data_outlives_a_clean_stop_and_a_change_of_port(tmp_path: Path) -> None:
     with running(folder=tmp_path) as first:
         fill(first.endpoint_url)
@@ -61,7 +55,7 @@ def test_data_outlives_a_clean_stop_and_a_change_of_port(tmp_path: Path) -> None
 def test_data_outlives_a_kill(tmp_path: Path) -> None:
     first = Emulator.start(folder=tmp_path)
     fill(first.endpoint_url)
-    wait_for_snapshot(tmp_path, after=time.time())
+    wait_for_snapshot(tmp_path, lambda state: "an answer" in state)
     first.process.kill()
     first.stop()
     with running(folder=tmp_path) as second:
@@ -71,7 +65,7 @@ def test_data_outlives_a_kill(tmp_path: Path) -> None:
 def test_an_unreadable_snapshot_is_set_aside_and_the_one_before_is_used(tmp_path: Path) -> None:
     with running(folder=tmp_path) as first:
         fill(first.endpoint_url)
-        wait_for_snapshot(tmp_path, after=time.time())
+        wait_for_snapshot(tmp_path, lambda state: "an answer" in state)
     newest = tmp_path / "snapshot.json"
     newest.write_text(newest.read_text()[:-100])
     with running(folder=tmp_path) as second:

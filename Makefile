@@ -1,0 +1,64 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PORT ?= 8000
+AWS_PORT ?= 4566
+# The first Python on the path that is new enough; choose another with `make PYTHON=…`.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: venv ## run the whole system here: PORT, AWS_PORT choose ports, RESET=1 starts afresh
+	@$(BIN)/python -m local --port $(PORT) --aws-port $(AWS_PORT) $(if $(RESET),--reset)
+
+.PHONY: demo
+demo: venv ## play the story of an order, against a stack that runs
+	@$(BIN)/python -m local.demo
+
+.PHONY: test
+test: venv ## run all tests, with coverage
+	$(BIN)/pytest --cov --cov-report=term
+
+.PHONY: e2e
+e2e: venv ## run the end-to-end tests, against the stage in the environment if there is one
+	$(BIN)/pytest tests/e2e
+
+.PHONY: check
+check: lint types ## lint, check types, run the unit tests
+	$(BIN)/pytest -q tests/unit
+
+.PHONY: lint
+lint: venv ## check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: types
+types: venv ## check types
+	$(BIN)/mypy
+
+.PHONY: lock
+lock: venv ## pin what requirements*.in ask for
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
+		requirements.in -o requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
+		requirements-dev.in -o requirements-dev.txt
+
+.PHONY: clean
+clean: ## remove what was made here, the data of `make run` included
+	rm -rf .venv .local .build .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: venv
+venv: .venv/installed ## make the virtual environment
+
+.venv/installed: requirements-dev.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed; none was found. Try: make PYTHON=/path/to/python3"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
+		{ echo "The virtual environment could not be made (on Debian and Ubuntu: apt install python3-venv)."; exit 1; }
+	@echo "Installing what requirements-dev.txt asks for …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@touch $@

@@ -1,0 +1,203 @@
+import http.client
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import jwt
+import pytest
+
+from local.client import Api
+from local.emulator import listen
+from tests.stack import FREE_PORTS, ROOT, LocalStack, wait_for_snapshot
+
+NAMES = {
+    "IMS_API_URL",
+    "IMS_TOKEN_READ",
+    "IMS_TOKEN_WRITE",
+    "AUTH_JWKS_URL",
+    "AWS_ENDPOINT_URL",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "PRODUCT_TABLE_NAME",
+    "INVENTORY_TABLE_NAME",
+    "PROCESSED_EVENTS_TABLE_NAME",
+    "IMS_INVENTORY_QUEUE_URL",
+    "IMS_DLQ_URL",
+    "OMS_EVENTS_QUEUE_URL",
+}
+
+
+def api(stack: LocalStack) -> Api:
+    return Api(stack.env["IMS_API_URL"], stack.env["IMS_TOKEN_WRITE"])
+
+
+def listens(url: str) -> bool:
+    address = urlsplit(url)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=1)
+    try:
+        connection.connect()
+    except OSError:
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    with LocalStack(tmp_path_factory.mktemp("stack")) as running:
+        yield running
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_starts_serves_and_stops_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+    stack = LocalStack(tmp_path).wait_until_ready()
+    env = stack.env
+    assert api(stack).call("GET", "/health").status == 200
+    said = stack.stop(number)
+
+    assert stack.process.returncode == 0
+    assert env["IMS_API_URL"] in said
+    assert "Traceback" not in said
+    for name in ("IMS_API_URL", "AWS_ENDPOINT_URL", "AUTH_JWKS_URL"):
+        assert not listens(env[name])
+
+
+def test_data_key_and_catalogue_outlive_a_kill_until_reset(tmp_path: Path) -> None:
+    first = LocalStack(tmp_path).wait_until_ready()
+    listing = api(first).call("GET", "/products?limit=100&include_inventory=true").body["items"]
+    assert len(listing) == 20
+    assert {item["sku"]: item["quantity"] for item in listing}["KETTLE-GOOSENECK"] == 5
+    assert api(first).call("DELETE", "/products/GIFT-CARD-25").status == 204
+    old_token, endpoint = first.env["IMS_TOKEN_WRITE"], first.env["AWS_ENDPOINT_URL"]
+    wait_for_snapshot(
+        tmp_path / "aws", lambda state: "sample-catalogue" in state and "GIFT-CARD-25" not in state
+    )
+    first.stop(signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while listens(endpoint):
+        assert time.monotonic() < deadline, "the emulator outlives the stack"
+        time.sleep(0.05)
+
+    with LocalStack(tmp_path) as second:
+        caller = Api(second.env["IMS_API_URL"], old_token)
+        assert caller.call("GET", "/products/GIFT-CARD-25").status == 404
+        assert caller.call("GET", "/inventory/KETTLE-GOOSENECK").body["quantity"] == 5
+
+    with LocalStack(tmp_path, *FREE_PORTS, "--reset") as third:
+        assert api(third).call("GET", "/products/GIFT-CARD-25").status == 200
+
+
+def test_the_env_file_is_private_and_has_what_a_script_needs(stack: LocalStack) -> None:
+    file = stack.folder / "env"
+    assert set(stack.env) == NAMES
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE((stack.folder / "issuer-key.pem").stat().st_mode) == 0o600
+
+    script = 'set -a; . "$1"; exec "$2" -c "import os, json; print(json.dumps(dict(os.environ)))"'
+    command = ["/bin/sh", "-c", script, "sh", str(file), sys.executable]
+    sourced = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    assert {name: sourced[name] for name in NAMES} == stack.env
+
+
+def test_tokens_carry_their_scopes_and_are_signed_by_the_published_key(stack: LocalStack) -> None:
+    with urllib.request.urlopen(stack.env["AUTH_JWKS_URL"]) as answer:
+        keys = jwt.PyJWKSet.from_dict(json.load(answer))
+    scopes = {}
+    for name in ("IMS_TOKEN_READ", "IMS_TOKEN_WRITE"):
+        token = stack.env[name]
+        key = keys[jwt.get_unverified_header(token)["kid"]]
+        scopes[name] = jwt.decode(token, key, algorithms=["RS256"], audience="ims")["scope"]
+    assert scopes == {
+        "IMS_TOKEN_READ": "inventory:read",
+        "IMS_TOKEN_WRITE": "inventory:read inventory:write",
+    }
+
+
+def test_functions_log_json_lines_to_the_file(stack: LocalStack) -> None:
+    assert api(stack).call("GET", "/products/NO-SUCH").status == 404
+    lines = [json.loads(line) for line in (stack.folder / "ims.log").read_text().splitlines()]
+    assert any(line.get("status") == 404 for line in lines)
+
+
+def test_a_second_stack_on_the_same_data_is_refused(stack: LocalStack) -> None:
+    command = [sys.executable, "-m", "local", "--folder", str(stack.folder), *FREE_PORTS]
+    second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert second.returncode == 1
+    assert "runs already" in second.stderr
+    assert api(stack).call("GET", "/health").status == 200
+
+
+@pytest.mark.parametrize("setting", ["PORT", "AWS_PORT"])
+def test_a_taken_port_is_named_with_the_way_to_choose_another(tmp_path: Path, setting: str) -> None:
+    with listen() as taken:
+        port = taken.getsockname()[1]
+        ports = {"PORT": 0, "AWS_PORT": 0, setting: port}
+        stack = LocalStack(tmp_path, "--port", str(ports["PORT"]), "--aws-port", str(ports["AWS_PORT"]))
+        said = stack.process.communicate(timeout=20)[0]
+    assert stack.process.returncode == 1
+    assert f"Port {port} is taken" in said
+    assert f"make run {setting}=" in said
+    assert "Traceback" not in said
+
+
+def test_it_ends_with_an_error_when_the_embedded_aws_dies(tmp_path: Path) -> None:
+    stack = LocalStack(tmp_path).wait_until_ready()
+    children = Path(f"/proc/{stack.process.pid}/task/{stack.process.pid}/children")
+    if not children.exists():
+        stack.stop()
+        pytest.skip("needs /proc")
+    for child in children.read_text().split():
+        os.kill(int(child), signal.SIGKILL)
+    said = stack.process.communicate(timeout=30)[0]
+    assert stack.process.returncode == 1
+    assert "The embedded AWS has ended by itself" in said
+
+
+def tell(env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "local.demo"]
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_demo_plays_as_often_as_one_likes(stack: LocalStack) -> None:
+    for env in (stack.env, {"IMS_ENV": str(stack.folder / "env")}):
+        told = tell(env)
+        assert (told.returncode, told.stderr) == (0, "")
+        assert "All as told." in told.stdout
+
+
+def test_the_demo_fails_with_the_step_that_is_not_as_told(stack: LocalStack) -> None:
+    told = tell({**stack.env, "IMS_TOKEN_WRITE": stack.env["IMS_TOKEN_READ"]})
+    assert told.returncode == 1
+    assert "POST /products was answered 403" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_the_demo_says_so_when_no_stack_runs(stack: LocalStack, tmp_path: Path) -> None:
+    never = tell({"IMS_ENV": str(tmp_path / "env")})
+    assert never.returncode == 1
+    assert "make run" in never.stderr
+
+    with listen() as nobody:
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+    stopped = tell({**stack.env, "IMS_API_URL": url})
+    assert stopped.returncode == 1
+    assert "No stack answers" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
