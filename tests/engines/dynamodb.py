@@ -1,7 +1,7 @@
 """An in-memory stand-in for the low-level DynamoDB client.
 
 It keeps to AWS where the IMS depends on it, errors and limits included;
-`tests/integration/test_engine_contract.py` holds it against the embedded AWS.
+`tests/integration/engine_contract/` holds it against the embedded AWS.
 What it does not know it refuses with TypeError or NotImplementedError.
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Operations_Amazon_DynamoDB.html
 """
@@ -102,7 +102,6 @@ class FakeDynamoDB(Store):
     def transact_write_items(
         self, *, TransactItems: Sequence[Mapping[str, Any]], ClientRequestToken: str | None = None
     ) -> dict[str, Any]:
-        made = transactions.writes(TransactItems, self.find)
         token, now = ClientRequestToken, self.clock()
         if token is not None and not 1 <= len(token) <= 36:
             raise invalid(
@@ -111,6 +110,7 @@ class FakeDynamoDB(Store):
             )
         if token and self.tokens.repeated(token, TransactItems, now):
             return {}
+        made = transactions.writes(TransactItems, self.find)
         after, reasons = transactions.outcomes(made)
         self.units["write"] += sum(2 * write.units for write in made)
         if any(reason["Code"] != "None" for reason in reasons):

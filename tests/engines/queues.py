@@ -99,8 +99,8 @@ class Disorder:
         return self.rng.random() < self.duplicate
 
 
-def check_message(body: str, attributes: Mapping[str, Any]) -> int:
-    """The bytes that a message counts for; raises as `SendMessage` does for one that SQS does not take.
+def check_message(body: str, attributes: Mapping[str, Any]) -> None:
+    """Raise what `SendMessage` does for a message that SQS does not take.
 
     Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
     """
@@ -113,15 +113,18 @@ def check_message(body: str, attributes: Mapping[str, Any]) -> int:
     for name, value in attributes.items():
         if not value.get("StringValue") and not value.get("BinaryValue"):
             raise _bad(f"The message attribute '{name}' must contain non-empty message attribute value.")
-    size = len(body.encode()) + sum(
-        len(name.encode()) + len(value["DataType"]) + len(_content(value))
-        for name, value in attributes.items()
-    )
-    if size > MAX_BYTES:
+    if message_size(body, attributes) > MAX_BYTES:
         raise _bad(
             f"One or more parameters are invalid. Reason: Message must be shorter than {MAX_BYTES} bytes."
         )
-    return size
+
+
+def message_size(body: str, attributes: Mapping[str, Any]) -> int:
+    """The bytes that a message counts for: its body and all of its attributes."""
+    return len(body.encode()) + sum(
+        len(name.encode()) + len(value["DataType"]) + len(_content(value))
+        for name, value in attributes.items()
+    )
 
 
 def _bad(message: str) -> Refusal:

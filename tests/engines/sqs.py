@@ -25,6 +25,7 @@ from tests.engines.queues import (
     attributes_digest,
     check_message,
     digest,
+    message_size,
 )
 
 
@@ -84,7 +85,9 @@ class FakeSQS(Engine):
     def send_message_batch(self, *, QueueUrl: str, Entries: Sequence[Entry]) -> dict[str, Any]:
         queue = self.find(QueueUrl)
         check_batch(Entries, "SendMessageBatchRequestEntry")
-        total = sum(len(entry["MessageBody"].encode()) for entry in Entries)
+        total = sum(
+            message_size(entry["MessageBody"], entry.get("MessageAttributes") or {}) for entry in Entries
+        )
         if total > MAX_BYTES:
             raise refused(
                 "BatchRequestTooLong",

@@ -162,19 +162,22 @@ class Store(Engine):
             )
         keys = table.after(table.key(ExclusiveStartKey)) if ExclusiveStartKey else table.ordered()
         items: list[Item] = []
-        scanned = read = 0
-        last = None
+        read: list[str] = []
+        size = 0
         for key in keys:
+            if len(read) == Limit or (read and size + table.sizes[key] > MAX_PAGE):
+                break
+            read.append(key)
+            size += table.sizes[key]
             item = table.former[key] if not ConsistentRead and self.stale() else table.items[key]
-            scanned += 1
-            read += table.sizes[key]
             if item is not None and (test is None or test.run(item, values)):
                 items.append(copy(select.run(item, values) if select else item))
-            if scanned == Limit or read >= MAX_PAGE:
-                last = {"LastEvaluatedKey": {table.key_name: {"S": key}}}
-                break
-        self.units["read"] += max(1, -(-read // 4096)) * (1 if ConsistentRead else 0.5)  # type: ignore[assignment]
-        return {"Items": items, "Count": len(items), "ScannedCount": scanned, **(last or {})}
+        self.units["read"] += max(1, -(-size // 4096)) * (1 if ConsistentRead else 0.5)  # type: ignore[assignment]
+        answer: dict[str, Any] = {"Items": items, "Count": len(items), "ScannedCount": len(read)}
+        # Where the limit falls on the last item, AWS does not look further either.
+        if read and (len(read) == Limit or len(read) < len(keys)):
+            answer["LastEvaluatedKey"] = {table.key_name: {"S": read[-1]}}
+        return answer
 
 
 def _select(request: Mapping[str, Any]) -> Callable[[Item], Item]:

@@ -1,0 +1,34 @@
+"""Short ways to ask for refusals."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+
+def refused(call: Callable[..., Any], **parameters: Any) -> dict[str, Any]:
+    """The `response` of the ClientError that the call must end in."""
+    with pytest.raises(ClientError) as caught:
+        call(**parameters)
+    return dict(caught.value.response)
+
+
+def code(call: Callable[..., Any], **parameters: Any) -> str:
+    """The error code that the call must end in."""
+    return str(refused(call, **parameters)["Error"]["Code"])
+
+
+def invalid(call: Callable[..., Any], **parameters: Any) -> str:
+    """The message of the ValidationException that the call must end in."""
+    error = refused(call, **parameters)["Error"]
+    assert error["Code"] == "ValidationException"
+    return str(error["Message"])
+
+
+def n(number: object) -> dict[str, str]:
+    return {"N": str(number)}
+
+
+def s(text: str) -> dict[str, str]:
+    return {"S": text}
