@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.api import tokens
-from chalicelib.api.products import _number
 from chalicelib.api.wire import (
     AdjustStock,
     ChangeProduct,
@@ -29,59 +28,6 @@ def faults(model: type[T], parts: dict[str, Any]) -> dict[str, str]:
     with pytest.raises(InvalidInput) as refused:
         parse(model, parts)
     return {fault.field: fault.message for fault in refused.value.errors}
-
-
-def price(value: Any) -> Decimal:
-    return parse(CreateProduct, {"body": PRODUCT | {"price": value}}).body.price
-
-
-@given(st.integers(0, 10**12 - 1))
-def test_a_price_of_at_most_12_digits_comes_back_as_it_was(digits: int) -> None:
-    for written in (Decimal(digits), Decimal(digits).scaleb(-1), Decimal(digits).scaleb(-2)):
-        taken = price(written)
-        assert taken == written
-        assert Decimal(repr(_number(taken))) == written
-        assert str(taken) == f"{taken:f}"
-
-
-@pytest.mark.parametrize(
-    ("value", "plain"),
-    [
-        (0, "0"),
-        (Decimal("-0.0"), "0"),
-        (Decimal("10.990"), "10.99"),
-        (Decimal("1E+2"), "100"),
-        (Decimal("1.10"), "1.1"),
-        (Decimal("0.05"), "0.05"),
-        (Decimal("9999999999.99"), "9999999999.99"),
-        (999_999_999_999, "999999999999"),
-    ],
-)
-def test_a_price_is_kept_plain(value: Any, plain: str) -> None:
-    assert str(price(value)) == plain
-
-
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [
-        ("1", "must be a number"),
-        (True, "must be a number"),
-        (None, "must be a number"),
-        (1.5, "must be a number"),
-        ([1], "must be a number"),
-        (-1, "must not be negative"),
-        (Decimal("-0.01"), "must not be negative"),
-        (Decimal("0.001"), "must have at most 2 decimals and 12 digits"),
-        (Decimal("1." + "0" * 60 + "1"), "must have at most 2 decimals and 12 digits"),
-        (Decimal("1E-400000"), "must have at most 2 decimals and 12 digits"),
-        (10**12, "must have at most 2 decimals and 12 digits"),
-        (10**4000, "must have at most 2 decimals and 12 digits"),
-        (Decimal("10000000000.01"), "must have at most 2 decimals and 12 digits"),
-        (Decimal("1E+999999"), "must have at most 2 decimals and 12 digits"),
-    ],
-)
-def test_a_price_beyond_the_rules_is_refused(value: Any, message: str) -> None:
-    assert faults(CreateProduct, {"body": PRODUCT | {"price": value}}) == {"price": message}
 
 
 @pytest.mark.parametrize("value", ["1", 1.0, Decimal("1.0"), True, None, 0, -1, 10**9 + 1, 10**40, [], {}])

@@ -6,7 +6,7 @@ from typing import Any
 
 from chalicelib.core.catalogue import Product, Stock
 from chalicelib.store.items import product_to_item, stock_to_item
-from tests.engines import FakeStage
+from tests.engines import Call, FakeStage
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 THEN = "2026-01-01T00:00:00.000Z"
@@ -35,3 +35,16 @@ def records(stage: FakeStage) -> list[dict[str, Any]]:
     """The records of changes, as plain values."""
     items = stage.dynamodb.snapshot()[stage.tables.processed_events_table].values()
     return [{name: next(iter(value.values())) for name, value in item.items()} for item in items]
+
+
+def meanwhile(stage: FakeStage, sku: str, quantity: int | None) -> Any:
+    """A fault: others set (None: delete) the stock right before the call."""
+
+    def fault(call: Call) -> Any:
+        if quantity is None:
+            stage.dynamodb.delete_item(TableName=stage.tables.inventory_table, Key={"sku": {"S": sku}})
+        else:
+            put_stock(stage, sku, quantity)
+        return call.proceed()
+
+    return fault

@@ -1,5 +1,6 @@
 import pytest
 
+from chalicelib.store.adjustments import Adjustments
 from tests.engines import FakeStage, Network, Scripted, fake_stage
 
 
@@ -19,3 +20,9 @@ def script() -> Scripted:
 def client(stage: FakeStage, script: Scripted) -> object:
     """The stage's DynamoDB behind a network that follows `script`."""
     return Network(script).client(stage.dynamodb)
+
+
+@pytest.fixture
+def adjustments(client: object, stage: FakeStage) -> Adjustments:
+    """Changes of the stage's stock, tried three times without waiting."""
+    return Adjustments(client, stage.tables, lambda: iter(range(3)))
