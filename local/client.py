@@ -19,26 +19,27 @@ class Reply(NamedTuple):
 
 
 class Api:
-    """The API of one stage at `url`, called with one bearer token."""
+    """The API of one stage at `url`, called with one bearer token, or with none if it is empty."""
 
     def __init__(self, url: str, token: str) -> None:
-        self._url = url.rstrip("/")
-        self._token = token
+        self.url = url.rstrip("/")
+        self.token = token
         # A proxy of the machine's must not get to see calls to loopback, nor could it answer them.
         local = urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
         self._opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if local else []))
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
-        """Send a request, `body` as JSON; underscores in the names of `headers` become hyphens.
+        """Send a request; underscores in the names of `headers` become hyphens.
 
+        `body` goes out as JSON, or as it is if it is bytes, and is declared to be JSON.
         Raises `OSError` if there is no answer; a status of 4xx or 5xx is an answer.
         """
-        sent = {"Authorization": f"Bearer {self._token}"}
+        sent = {} if body is None else {"Content-Type": "application/json"}
+        if self.token:
+            sent["Authorization"] = f"Bearer {self.token}"
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-        if body is not None:
-            sent["Content-Type"] = "application/json"
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self._url + path, data, sent, method=method)
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, sent, method=method)
         try:
             with self._opener.open(request, timeout=30) as answer:
                 return _reply(answer)

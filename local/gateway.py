@@ -118,7 +118,7 @@ class Gateway:
             "requestContext": {
                 "resourcePath": route,
                 "httpMethod": request.method,
-                "path": f"/{STAGE}{path}",
+                "path": path,  # as behind a custom domain: the URL here does not name the stage
                 "stage": STAGE,
                 "apiId": LocalARNBuilder.LOCAL_API_ID,
                 "accountId": LocalARNBuilder.LOCAL_ACCOUNT_ID,

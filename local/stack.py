@@ -24,8 +24,8 @@ from local.stage import Stage, open_stage
 ACCOUNT: Final = "000000000000"
 # Short, so that retries and dead letters can be watched. On AWS the visibility timeout is six times the
 # function's; here it need only be longer.
-VISIBILITY_SECONDS: Final = 6
-FUNCTION_SECONDS: Final = 5
+VISIBILITY_SECONDS: Final = 4
+FUNCTION_SECONDS: Final = 3
 MAX_RECEIVE_COUNT: Final = 3
 
 

@@ -172,7 +172,7 @@ def test_an_event_is_as_api_gateway_makes_it(connection: http.client.HTTPConnect
     context = event["requestContext"]
     assert context["requestId"] == said.headers["x-amzn-RequestId"]
     assert context["resourcePath"] == "/echo/{name}"
-    assert context["path"] == "/api/echo/a%20%2Fb;c"
+    assert context["path"] == "/echo/a%20%2Fb;c"
     assert context["stage"] == "api"
     assert context["identity"]["sourceIp"] == "127.0.0.1"
 

@@ -1,0 +1,82 @@
+"""The stage under test is the one that the environment names; without one, a local stack is started."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import boto3
+import pytest
+
+from local.client import Api
+from local.oms import Oms, new_id
+from tests.stack import LocalStack
+
+
+@pytest.fixture(scope="session", autouse=True)
+def env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The environment of somebody who works with the stage, as `.local/env` has it."""
+    if "IMS_API_URL" in os.environ:
+        yield
+        return
+    with LocalStack(tmp_path_factory.mktemp("stack")) as stack, pytest.MonkeyPatch.context() as patch:
+        for name, value in stack.env.items():
+            patch.setenv(name, value)
+        yield
+
+
+@dataclass
+class Clients:
+    """Everybody who talks to the stage: with a token to read, one to write, none, and the OMS."""
+
+    reader: Api
+    writer: Api
+    nobody: Api
+    oms: Oms
+
+
+@pytest.fixture(scope="session")
+def clients(env: None) -> Iterator[Clients]:
+    url = os.environ["IMS_API_URL"]
+    sqs = boto3.client("sqs")
+    yield Clients(
+        Api(url, os.environ["IMS_TOKEN_READ"]),
+        Api(url, os.environ["IMS_TOKEN_WRITE"]),
+        Api(url, ""),
+        Oms(sqs, os.environ["IMS_INVENTORY_QUEUE_URL"], os.environ["OMS_EVENTS_QUEUE_URL"]),
+    )
+    sqs.close()
+
+
+@pytest.fixture
+def reader(clients: Clients) -> Api:
+    return clients.reader
+
+
+@pytest.fixture
+def writer(clients: Clients) -> Api:
+    return clients.writer
+
+
+@pytest.fixture
+def oms(clients: Clients) -> Oms:
+    return clients.oms
+
+
+@pytest.fixture
+def product(writer: Api) -> Iterator[Callable[[int], str]]:
+    """Makes a product with so much stock and answers its SKU; it is gone after the test."""
+    made = []
+
+    def make(quantity: int = 0) -> str:
+        sku = new_id("E2E")
+        created = writer.call("POST", "/products", {"sku": sku, "name": "Made by a test", "price": 1})
+        assert created.status == 201
+        made.append(sku)
+        if quantity:
+            assert writer.call("PUT", f"/inventory/{sku}", {"quantity": quantity}).status == 200
+        return sku
+
+    yield make
+    for sku in made:
+        writer.call("PUT", f"/inventory/{sku}", {"quantity": 0})
+        assert writer.call("DELETE", f"/products/{sku}").status in (204, 404)
