@@ -1,5 +1,6 @@
 """In-memory stand-ins for DynamoDB and SQS, for tests and for the simulation."""
 
+from tests.engines import faults
 from tests.engines.chance import RandomFaults
 from tests.engines.clock import FakeClock
 from tests.engines.dynamodb import FakeDynamoDB
@@ -21,4 +22,5 @@ __all__ = [
     "RandomFaults",
     "Scripted",
     "fake_stage",
+    "faults",
 ]

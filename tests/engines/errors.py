@@ -56,6 +56,8 @@ class Exceptions:
     """`client.exceptions`: one class for each error of the service."""
 
     def __getattr__(self, name: str) -> type[ClientError]:
+        if name.startswith("_"):
+            raise AttributeError(name)
         return ClientError if name == "ClientError" else exception_class(name)
 
 

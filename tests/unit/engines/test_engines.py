@@ -1,0 +1,233 @@
+"""What the engines have that AWS has not, or that takes AWS too long to show."""
+
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, ParamValidationError
+
+from tests.engines import Disorder, FakeClock, FakeDynamoDB, FakeStage, fake_stage
+
+
+def put(client: Any, sku: str, quantity: int, **more: Any) -> None:
+    client.put_item(TableName="Stock", Item={"sku": {"S": sku}, "quantity": {"N": str(quantity)}, **more})
+
+
+def take(sku: str, units: int) -> dict[str, Any]:
+    return {
+        "Update": {
+            "TableName": "Stock",
+            "Key": {"sku": {"S": sku}},
+            "UpdateExpression": "SET quantity = quantity - :units",
+            "ConditionExpression": "quantity >= :units",
+            "ExpressionAttributeValues": {":units": {"N": str(units)}},
+        }
+    }
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def dynamodb(clock: FakeClock) -> FakeDynamoDB:
+    return FakeDynamoDB({"Stock": "sku"}, clock, record=True)
+
+
+def test_calls_are_counted_and_recorded_as_they_were(dynamodb: FakeDynamoDB) -> None:
+    put(dynamodb, "A", 1)
+    request = {"sku": {"S": "A"}}
+    dynamodb.get_item(TableName="Stock", Key=request)
+    request["sku"]["S"] = "B"
+    with pytest.raises(ClientError):
+        dynamodb.get_item(TableName="None", Key=request)
+    assert dynamodb.counts == {"put_item": 1, "get_item": 2}
+    assert [(call.operation, call.error) for call in dynamodb.calls] == [
+        ("put_item", None),
+        ("get_item", None),
+        ("get_item", "ResourceNotFoundException"),
+    ]
+    assert dynamodb.calls[1].parameters == {"TableName": "Stock", "Key": {"sku": {"S": "A"}}}
+
+
+def test_the_history_has_every_commit_with_what_it_changed(dynamodb: FakeDynamoDB, clock: FakeClock) -> None:
+    put(dynamodb, "A", 5)
+    put(dynamodb, "B", 5)
+    clock.advance(3)
+    check = {
+        "TableName": "Stock",
+        "Key": {"sku": {"S": "B"}},
+        "ConditionExpression": "attribute_exists(sku)",
+    }
+    dynamodb.transact_write_items(TransactItems=[take("A", 2), {"ConditionCheck": check}])
+    with pytest.raises(ClientError):
+        dynamodb.transact_write_items(TransactItems=[take("A", 4)])
+    dynamodb.delete_item(TableName="Stock", Key={"sku": {"S": "A"}})
+    put_a, _, taken, deleted = dynamodb.history
+    assert [commit.number for commit in dynamodb.history] == [1, 2, 3, 4]
+    assert (taken.time, taken.operation) == (clock.now, "TransactWriteItems")
+    [change] = taken.changes
+    assert (change.table, change.key) == ("Stock", "A")
+    assert change.before == put_a.changes[0].after == {"sku": {"S": "A"}, "quantity": {"N": "5"}}
+    assert change.after == {"sku": {"S": "A"}, "quantity": {"N": "3"}}
+    assert deleted.changes[0].after is None
+
+
+@pytest.mark.parametrize(
+    ("text", "quantity", "units"), [("x", 1, 2), ("x" * 2000, 1, 4), ("x" * 2000, 9, 4), ("x", 9, 2)]
+)
+def test_a_transaction_takes_two_write_units_a_kb_also_when_cancelled(
+    dynamodb: FakeDynamoDB, text: str, quantity: int, units: int
+) -> None:
+    put(dynamodb, "A", 5, text={"S": text})
+    dynamodb.units.clear()
+    try:
+        dynamodb.transact_write_items(TransactItems=[take("A", quantity)])
+    except ClientError:
+        assert quantity > 5
+    assert dynamodb.units == {"write": units}
+
+
+def test_reads_take_a_unit_for_4_kb_and_half_if_not_consistent(dynamodb: FakeDynamoDB) -> None:
+    put(dynamodb, "A", 5, text={"S": "x" * 5000})
+    dynamodb.units.clear()
+    keys = [{"sku": {"S": "A"}}, {"sku": {"S": "missing"}}]
+    dynamodb.batch_get_item(RequestItems={"Stock": {"Keys": keys, "ConsistentRead": True}})
+    assert dynamodb.units["read"] == 3
+    dynamodb.get_item(TableName="Stock", Key=keys[0])
+    assert dynamodb.units["read"] == 4
+
+
+def test_a_token_is_kept_for_ten_minutes(dynamodb: FakeDynamoDB, clock: FakeClock) -> None:
+    put(dynamodb, "A", 5)
+    for seconds in (0, 599, 2):
+        clock.advance(seconds)
+        dynamodb.transact_write_items(TransactItems=[take("A", 1)], ClientRequestToken="once")
+    assert dynamodb.tables["Stock"].items["A"]["quantity"] == {"N": "3"}
+
+
+def test_a_read_that_is_not_consistent_may_be_stale(clock: FakeClock) -> None:
+    dynamodb = FakeDynamoDB({"Stock": "sku"}, clock, stale=lambda: True)
+    put(dynamodb, "A", 1)
+    key = {"TableName": "Stock", "Key": {"sku": {"S": "A"}}}
+    assert "Item" not in dynamodb.get_item(**key)
+    put(dynamodb, "A", 2)
+    assert dynamodb.get_item(**key)["Item"]["quantity"] == {"N": "1"}
+    assert dynamodb.get_item(**key, ConsistentRead=True)["Item"]["quantity"] == {"N": "2"}
+    assert dynamodb.scan(TableName="Stock")["Items"][0]["quantity"] == {"N": "1"}
+
+
+def test_a_snapshot_stays_as_it_was(dynamodb: FakeDynamoDB) -> None:
+    put(dynamodb, "A", 1)
+    before = dynamodb.snapshot()
+    put(dynamodb, "A", 2)
+    put(dynamodb, "B", 2)
+    assert before == {"Stock": {"A": {"sku": {"S": "A"}, "quantity": {"N": "1"}}}}
+
+
+def test_threads_never_take_more_than_there_is(dynamodb: FakeDynamoDB) -> None:
+    put(dynamodb, "A", 50)
+
+    def one(_: int) -> bool:
+        try:
+            dynamodb.transact_write_items(TransactItems=[take("A", 1)])
+        except ClientError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(one, range(200))) == 50
+    assert dynamodb.tables["Stock"].items["A"]["quantity"] == {"N": "0"}
+
+
+def test_parameters_are_checked_as_botocore_does_unless_told_not_to(clock: FakeClock) -> None:
+    request: dict[str, Any] = {"TableName": "Stock", "Item": {"sku": {"S": 1}}}
+    with pytest.raises(ParamValidationError):
+        FakeDynamoDB({"Stock": "sku"}, clock).put_item(**request)
+    with pytest.raises(TypeError, match="Expected"):
+        FakeDynamoDB({"Stock": "sku"}, clock, checked=False).put_item(TableName="Stock", Expected={})
+
+
+@pytest.mark.parametrize(
+    "expression", ["SET a.b = :v", "SET a[0] = :v", "SET a = list_append(a, :v)", "DELETE a :v"]
+)
+def test_what_the_engine_does_not_know_it_says(dynamodb: FakeDynamoDB, expression: str) -> None:
+    with pytest.raises(NotImplementedError):
+        dynamodb.update_item(
+            TableName="Stock",
+            Key={"sku": {"S": "A"}},
+            UpdateExpression=expression,
+            ExpressionAttributeValues={":v": {"L": []}},
+        )
+
+
+def send(stage: FakeStage, count: int) -> None:
+    for number in range(count):
+        stage.sqs.send_message(QueueUrl=stage.inventory_queue_url, MessageBody=str(number))
+
+
+def drain(stage: FakeStage) -> list[str]:
+    """Everything that comes out of the queue, in order, each deletion tried at once."""
+    bodies: list[str] = []
+    url = stage.inventory_queue_url
+    while stage.sqs.find(url).messages:
+        for message in stage.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+            bodies.append(message["Body"])
+            stage.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        stage.clock.advance(31)
+    return bodies
+
+
+def test_messages_keep_their_order_without_disorder() -> None:
+    stage = fake_stage()
+    send(stage, 25)
+    assert drain(stage) == [str(number) for number in range(25)]
+
+
+def test_disorder_brings_each_message_in_any_order_and_some_twice() -> None:
+    def run(seed: int) -> list[str]:
+        stage = fake_stage(disorder=Disorder(Random(seed), duplicate=0.2), max_receive_count=1000)
+        send(stage, 50)
+        return drain(stage)
+
+    bodies = run(1)
+    assert bodies == run(1)
+    assert bodies != run(2)
+    assert set(bodies) == {str(number) for number in range(50)}
+    assert len(bodies) > 50
+    assert list(dict.fromkeys(bodies)) != sorted(bodies, key=int)
+
+
+def test_retention_counts_from_the_first_enqueue_in_a_dlq_too() -> None:
+    stage = fake_stage(visibility_seconds=0, max_receive_count=1)
+    send(stage, 1)
+    day = 24 * 3600
+    stage.clock.advance(3 * day)
+    for _ in range(2):
+        stage.sqs.receive_message(QueueUrl=stage.inventory_queue_url)
+    dlq = stage.sqs.find(stage.dlq_url)
+    assert dlq.bodies == ["0"]
+    stage.clock.advance(11 * day - 1)
+    assert stage.sqs.receive_message(QueueUrl=dlq.url, VisibilityTimeout=0)["Messages"]
+    stage.clock.advance(1)
+    assert "Messages" not in stage.sqs.receive_message(QueueUrl=dlq.url)
+
+
+def test_retention_loses_a_message_without_the_dlq() -> None:
+    stage = fake_stage()
+    send(stage, 1)
+    stage.clock.advance(4 * 24 * 3600)
+    assert "Messages" not in stage.sqs.receive_message(QueueUrl=stage.inventory_queue_url)
+    assert stage.sqs.find(stage.dlq_url).bodies == []
+
+
+def test_all_that_was_sent_stays_in_the_history() -> None:
+    stage = fake_stage()
+    send(stage, 2)
+    drain(stage)
+    assert [(sent.queue, sent.body) for sent in stage.sqs.history] == [
+        ("IMS-InventoryQueue", "0"),
+        ("IMS-InventoryQueue", "1"),
+    ]
