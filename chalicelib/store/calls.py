@@ -18,7 +18,6 @@ _THROTTLES: Final = frozenset(
         "RequestThrottled",
         "Throttling",
         "ThrottlingException",
-        "TransactionInProgressException",
         "TransactionConflictException",
     }
 )
@@ -46,7 +45,8 @@ def _translate(error: ClientError) -> AwsError:
         )
     if code.rpartition("#")[2].rpartition(".")[2] in _THROTTLES:
         return Throttled(f"AWS throttled {error.operation_name}: {code}")
-    if status >= 500:
+    # The first try of a transaction is still under way: nobody knows yet whether it will be done.
+    if status >= 500 or code == "TransactionInProgressException":
         return Unreachable(f"AWS failed at {error.operation_name}: {code or status}")
     return Refused(f"AWS refused {error.operation_name}: {code}", code)
 
