@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-TIMESTAMP = "2026-06-01T12:00:00Z"
+TIMESTAMP = "2099-01-01T00:00:00Z"
+"""One that no clock, real or simulated, finds too old."""
 
 
 def reserve(order_id: str, items: Mapping[str, int], /, **changes: Any) -> dict[str, Any]:

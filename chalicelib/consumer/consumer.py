@@ -48,7 +48,7 @@ class Consumer:
             outbox = Outbox(self.publisher, self.store, pace, self.report)
             unsettled = work(list(tasks.values()), outbox, pace) if tasks else set()
             failed |= {message.id for order_id in unsettled for message in tasks[order_id].messages}
-            self.report.answered(tasks, outbox.delivered)
+            self.report.answered(tasks, outbox.delivered, unsettled)
         self.report.unsettled(len(failed))
         return failed
 

@@ -10,8 +10,8 @@ from chalicelib.consumer.pace import Pace
 from chalicelib.consumer.publisher import Publisher
 from chalicelib.consumer.report import Report
 from chalicelib.core.answers import Answer
-from chalicelib.errors import AwsError
-from chalicelib.store.transactions import OrderStore
+from chalicelib.errors import AwsError, OutOfTime
+from chalicelib.store.transactions import MAX_STATEMENTS, OrderStore
 
 
 @dataclass
@@ -38,11 +38,16 @@ class Outbox:
         """
         unsent = self.send(answers)
         sent = [answer for answer in answers if answer.order_id not in unsent]
+        for start in range(0, len(sent), MAX_STATEMENTS):
+            self._mark(sent[start : start + MAX_STATEMENTS])
+        return unsent
+
+    def _mark(self, answers: Sequence[Answer]) -> None:
         try:
-            unmarked = self.store.mark(sent, self.pace.now())
-        except AwsError as error:
-            self.report.unmarked(len(sent), error)
+            self.pace.check()
+            unmarked = self.store.mark(answers, self.pace.now())
+        except (AwsError, OutOfTime) as error:
+            self.report.unmarked(len(answers), error)
         else:
             if unmarked:
                 self.report.unmarked(unmarked)
-        return unsent

@@ -35,7 +35,7 @@ class Publisher:
         refused: set[str] = set()
         left = list(answers)
         for attempt in range(_TRIES):
-            left = [answer for batch in _batches(left) for answer in self._send(batch, refused)]
+            left = [answer for batch in _batches(left) for answer in self._send(batch, refused, pace)]
             if not left:
                 break
             try:
@@ -44,13 +44,14 @@ class Publisher:
                 break
         return refused | {answer.order_id for answer in left}
 
-    def _send(self, batch: Sequence[Answer], refused: set[str]) -> list[Answer]:
+    def _send(self, batch: Sequence[Answer], refused: set[str], pace: Pace) -> list[Answer]:
         """Send one batch; returns the answers to try again, and adds hopeless ones' orders to `refused`."""
         entries = [_entry(str(number), answer) for number, answer in enumerate(batch)]
         try:
+            pace.check()
             with aws_errors():
                 result = self._client.send_message_batch(QueueUrl=self._queue_url, Entries=entries)
-        except (Throttled, Unreachable):
+        except (OutOfTime, Throttled, Unreachable):
             return list(batch)
         except Refused:
             refused.update(answer.order_id for answer in batch)

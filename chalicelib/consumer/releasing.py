@@ -38,6 +38,7 @@ class Releasing:
             open_orders = [order for order in orders if order.releasable and order.order_id not in unsent]
             now = self.pace.now()
             release = plan_releases(open_orders, group.known.missing, iso(now))
+            self.pace.check()
             if self.store.commit(release.actions, now, group.known):
                 return unsent | self._committed(orders, release)
         raise Contended("the orders or the SKUs kept changing")

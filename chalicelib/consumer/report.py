@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
+from traceback import format_tb
 
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 from chalicelib.core.inbox import Inbox, Message, Task
 from chalicelib.core.planner import Decision
+from chalicelib.errors import ImsError
 from chalicelib.telemetry import NAMESPACE, logger, metrics
 
 _COUNT = MetricUnit.Count
@@ -67,8 +69,16 @@ class Report:
         logger.info("group is tried again", orders=order_ids, reason=str(why))
 
     def failed(self, order_ids: Sequence[str], why: Exception) -> None:
-        """Orders are left to be delivered again, or to the dead-letter queue."""
-        logger.error("orders could not be settled", orders=order_ids, exc_info=why)
+        """Orders are left to be delivered again, or to the dead-letter queue.
+
+        An error that is not ours is told by its type and place: its text may quote the customer's data.
+        """
+        details = (
+            {"reason": str(why)}
+            if isinstance(why, ImsError)
+            else {"reason": type(why).__name__, "stack": format_tb(why.__traceback__)}
+        )
+        logger.error("orders could not be settled", orders=order_ids, **details)
 
     def unmarked(self, count: int, why: Exception | None = None) -> None:
         """Answers were sent, but their records do not say so: they may be sent once more."""
@@ -76,9 +86,15 @@ class Report:
             "answers sent but not marked as published", count=count, reason=str(why) if why else None
         )
 
-    def answered(self, tasks: Mapping[str, Task], delivered: Mapping[str, datetime]) -> None:
-        """Answers went out, each at the moment that `delivered` says."""
-        for order_id, moment in delivered.items():
+    def answered(
+        self, tasks: Mapping[str, Task], delivered: Mapping[str, datetime], unsettled: Set[str]
+    ) -> None:
+        """Answers went out, each at the moment that `delivered` says.
+
+        Of an unsettled release only the reserve's answer did.
+        """
+        for order_id in delivered.keys() - unsettled:
+            moment = delivered[order_id]
             for message in tasks[order_id].messages:
                 waited = moment.timestamp() * 1000 - message.sent_at
                 metrics.add_metric("TimeToAnswer", _MILLISECONDS, max(0.0, waited))

@@ -51,6 +51,7 @@ class Reserving:
                 Record(order_record(decision.order, answer, iso(now)))
                 for decision, answer in zip(decided.decisions, answers, strict=True)
             ]
+            self.pace.check()
             if self.store.commit([*decided.actions, *records], now, known):
                 self._committed(decided, known)
                 return self.outbox.deliver([*answers, *self._owed(group)])
@@ -69,6 +70,7 @@ class Reserving:
     def _plan(self, orders: Sequence[Reserve], known: Known) -> Plan:
         decided = plan(orders, known.stock)
         while decided.unseen:
+            self.pace.check()
             known.learn(self.store.read((), decided.unseen, self.pace.pause))
             decided = plan(orders, known.stock)
         return decided

@@ -68,18 +68,15 @@ class OrderStore:
         return True
 
     def mark(self, answers: Sequence[Answer], now: datetime) -> int:
-        """Record that `answers` are in the OMS queue, each on its own; returns how many could not be marked.
+        """Record that `answers`, 1 to 25, are in the OMS queue, each on its own.
 
-        A condition on the outcome keeps a mark from touching a record that was released meanwhile.
-        Raises `AwsError`; marks before the failing call stand.
+        Returns how many could not be marked. A condition on the outcome keeps a mark from touching a record
+        that was released meanwhile. Raises `AwsError`.
         """
-        unmarked = 0
-        for start in range(0, len(answers), MAX_STATEMENTS):
-            statements = [self._mark(answer, now) for answer in answers[start : start + MAX_STATEMENTS]]
-            with aws_errors():
-                responses = self._client.batch_execute_statement(Statements=statements)["Responses"]
-            unmarked += sum("Error" in response for response in responses)
-        return unmarked
+        statements = [self._mark(answer, now) for answer in answers]
+        with aws_errors():
+            responses = self._client.batch_execute_statement(Statements=statements)["Responses"]
+        return sum("Error" in response for response in responses)
 
     def _mark(self, answer: Answer, now: datetime) -> Any:
         attribute = "release_published_at" if answer.outcome is Outcome.RELEASED else "published_at"
