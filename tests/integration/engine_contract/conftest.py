@@ -39,7 +39,7 @@ class World:
     def get(self, sku: str) -> dict[str, Any] | None:
         key = {"sku": {"S": sku}}
         answer = self.dynamodb.get_item(TableName=self.stock, Key=key, ConsistentRead=True)
-        return answer.get("Item")
+        return answer.get("Item")  # type: ignore[no-any-return]
 
 
 @pytest.fixture(params=["memory", "embedded"])

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from tests.integration.engine_contract.asking import code, invalid, n, refused, s
@@ -17,7 +19,7 @@ def test_an_item_that_is_not_there_has_no_item_in_the_answer(world: World) -> No
 
 
 def test_what_a_caller_does_to_an_answer_or_a_request_leaves_the_table_alone(world: World) -> None:
-    request = {"sku": s("A"), "tags": {"L": [n(1)]}}
+    request: dict[str, Any] = {"sku": s("A"), "tags": {"L": [n(1)]}}
     world.dynamodb.put_item(TableName=world.stock, Item=request)
     request["tags"]["L"].append(n(2))
     found = world.get("A")

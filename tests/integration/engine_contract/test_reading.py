@@ -76,7 +76,8 @@ def test_a_batch_read_names_each_key_once(world: World) -> None:
 def test_a_batch_read_stops_at_16_mb(world: World, ministack_differs: Any) -> None:
     ministack_differs("MiniStack answers batch reads of any size, without UnprocessedKeys")
     skus = fill(world, 50, "x" * 390_000)
-    wanted, seen = keys(*skus), set()
+    wanted = keys(*skus)
+    seen: set[str] = set()
     calls = 0
     while wanted:
         answer = world.dynamodb.batch_get_item(
