@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from chalicelib.consumer.pace import Pace
 from chalicelib.core.answers import Answer
 from chalicelib.errors import OutOfTime, Refused, Throttled, Unreachable
-from chalicelib.store.calls import aws_errors
+from chalicelib.store.calls import aws_errors, is_throttle
 
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
@@ -59,7 +59,8 @@ class Publisher:
         again = []
         for failure in result.get("Failed", ()):
             answer = batch[int(failure["Id"])]
-            if failure["SenderFault"]:
+            # SQS calls throttling the sender's fault too.
+            if failure["SenderFault"] and not is_throttle(failure["Code"]):
                 refused.add(answer.order_id)
             else:
                 again.append(answer)

@@ -12,6 +12,7 @@ from chalicelib.errors import AwsError, Reason, Refused, Throttled, TransactionC
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html
 _THROTTLES: Final = frozenset(
     {
+        "KmsThrottled",
         "LimitExceededException",
         "ProvisionedThroughputExceededException",
         "RequestLimitExceeded",
@@ -36,6 +37,11 @@ def aws_errors() -> Iterator[None]:
         raise Refused(f"the call could not be made: {type(error).__name__}", type(error).__name__) from error
 
 
+def is_throttle(code: str) -> bool:
+    """Whether AWS's error code, in any of its spellings, asks to slow down."""
+    return code.rpartition("#")[2].rpartition(".")[2] in _THROTTLES
+
+
 def _translate(error: ClientError) -> AwsError:
     code = error.response.get("Error", {}).get("Code", "")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -43,7 +49,7 @@ def _translate(error: ClientError) -> AwsError:
         return TransactionCancelled(
             [_reason(entry) for entry in error.response.get("CancellationReasons", ())]
         )
-    if code.rpartition("#")[2].rpartition(".")[2] in _THROTTLES:
+    if is_throttle(code):
         return Throttled(f"AWS throttled {error.operation_name}: {code}")
     # The first try of a transaction is still under way: nobody knows yet whether it will be done.
     if status >= 500 or code == "TransactionInProgressException":

@@ -94,6 +94,14 @@ class TestSending:
         assert shop.stock == {"A": 6}
         shop.check()
 
+    @pytest.mark.parametrize("code", ["RequestThrottled", "KMS.ThrottlingException"])
+    def test_an_entry_that_is_throttled_is_sent_again_though_sqs_blames_the_sender(self, code: str) -> None:
+        shop = Shop({"A": 9})
+        shop.fail(SEND, Partial([1], code, sender_fault=True))
+        assert shop.settle(*orders(3, A=1)) == []
+        assert [len(batch) for batch in sent_batches(shop)] == [3, 1]
+        assert shop.told() == {f"o{n}": ["Reserved"] for n in range(3)}
+
     def test_no_answer_is_marked_that_was_not_sent(self) -> None:
         shop = Shop({"A": 9})
         shop.fail(SEND, refused("AccessDenied"))
@@ -306,6 +314,22 @@ class TestConflicts:
         assert shop.settle(reserve("a", {"A": 1}), reserve("b", {"B": 1})) == [0]
         assert shop.told() == {"b": ["Reserved"]}
         assert shop.record("a") is None
+
+    def test_orders_that_change_at_every_try_are_not_released_on_a_guess(self) -> None:
+        shop = Shop({"A": 9})
+        shop.settle(reserve("o", {"A": 2}))
+        table, key = shop.stage.tables.inventory_table, {"sku": {"S": "A"}}
+
+        def coming_and_going(call: Call) -> Any:
+            if "A" in shop.stock:
+                shop.stage.dynamodb.delete_item(TableName=table, Key=key)
+            else:
+                shop.set_stock("A", 0)
+            return call.proceed()
+
+        shop.fail(TRANSACT, *[coming_and_going] * FOREVER)
+        assert shop.settle(release("o")) == [0]
+        assert shop.told() == {"o": ["Reserved"]}
 
     def test_failures_told_one_at_a_time_are_learnt_one_at_a_time(self) -> None:
         shop = Shop({f"S{n}": n % 2 for n in range(12)})

@@ -1,0 +1,60 @@
+from chalicelib.consumer.hints import MAX_SKUS, Hints
+from tests.messages import reserve
+from tests.unit.consumer.shop import MARK, READ, SEND, TRANSACT, Shop
+
+
+class TestHints:
+    def test_know_what_was_seen_last_and_nothing_else(self) -> None:
+        hints = Hints()
+        hints.learn({"A": 1, "B": None})
+        hints.learn({"A": 2})
+        assert hints.of(["A", "B", "C"]) == {"A": 2, "B": None}
+
+    def test_forget_what_was_seen_longest_ago(self) -> None:
+        hints = Hints()
+        hints.learn({f"S{n}": n for n in range(MAX_SKUS)})
+        hints.learn({"S0": 7, "new": 1})
+        assert hints.of(["S0", "S1", "S2", "new"]) == {"S0": 7, "S2": 2, "new": 1}
+
+
+class TestInUse:
+    def test_of_a_sku_sold_out_lately_the_stock_is_read_first(self) -> None:
+        shop = Shop({"A": 1})
+        shop.settle(reserve("a", {"A": 1}), reserve("b", {"A": 1}))
+        assert shop.settle(reserve("c", {"A": 1})) == []
+        assert shop.calls == [READ, TRANSACT, SEND, MARK]
+        assert shop.told()["c"] == ["ReservationFailed"]
+        shop.check()
+
+    def test_of_a_sku_unknown_lately_too(self) -> None:
+        shop = Shop({})
+        shop.settle(reserve("a", {"X": 1}))
+        assert shop.settle(reserve("b", {"X": 1})) == []
+        assert shop.calls == [READ, TRANSACT, SEND, MARK]
+
+    def test_one_that_is_wrong_by_now_turns_no_order_away(self) -> None:
+        shop = Shop({"A": 0})
+        shop.settle(reserve("a", {"A": 1}), reserve("x", {"X": 1}))
+        shop.initial |= {"A": 5, "X": 5}
+        shop.set_stock("A", 5)
+        shop.set_stock("X", 5)
+        assert shop.settle(reserve("b", {"A": 1, "X": 1})) == []
+        assert shop.told()["b"] == ["Reserved"]
+        assert shop.settle(reserve("c", {"A": 1, "X": 1})) == []
+        assert shop.calls == [TRANSACT, SEND, MARK]
+        shop.check()
+
+    def test_one_that_is_too_high_by_now_sells_nothing_that_is_not_there(self) -> None:
+        shop = Shop({"A": 5, "B": 0})
+        shop.settle(reserve("a", {"A": 1, "B": 1}))
+        shop.set_stock("A", 0)
+        shop.initial["A"] = 0
+        assert shop.settle(reserve("b", {"A": 1})) == []
+        assert shop.told()["b"] == ["ReservationFailed"]
+        shop.check()
+
+    def test_what_is_not_known_to_be_short_is_not_read(self) -> None:
+        shop = Shop({"A": 5, "B": 0})
+        shop.settle(reserve("a", {"A": 1, "B": 1}))
+        assert shop.settle(reserve("b", {"A": 1})) == []
+        assert shop.calls == [TRANSACT, SEND, MARK]

@@ -1,0 +1,138 @@
+import pytest
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ParamValidationError,
+    ReadTimeoutError,
+)
+
+from chalicelib.errors import AwsError, Reason, Refused, Throttled, TransactionCancelled, Unreachable
+from chalicelib.store.calls import aws_errors
+
+URL = "https://aws.invalid/"
+
+
+def client_error(code: str, status: int = 400, **extra: object) -> ClientError:
+    response = {"Error": {"Code": code, "Message": "…"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(response | extra, "SomeOperation")  # type: ignore[arg-type]
+
+
+def translated(error: Exception) -> AwsError:
+    with pytest.raises(AwsError) as caught, aws_errors():
+        raise error
+    assert caught.value.__cause__ is error
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "ThrottlingException",
+        "Throttling",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "LimitExceededException",
+        "TransactionConflictException",
+        "RequestThrottled",
+        "AWS.SimpleQueueService.RequestThrottled",
+        "com.amazonaws.sqs#RequestThrottled",
+        "KmsThrottled",
+        "KMS.ThrottlingException",
+    ],
+)
+def test_throttles_ask_for_patience(code: str) -> None:
+    assert isinstance(translated(client_error(code)), Throttled)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ReadTimeoutError(endpoint_url=URL),
+        ConnectTimeoutError(endpoint_url=URL),
+        EndpointConnectionError(endpoint_url=URL),
+        ConnectionClosedError(endpoint_url=URL),
+        client_error("InternalServerError", 500),
+        client_error("InternalFailure", 500),
+        client_error("ServiceUnavailable", 503),
+        client_error("", 502),
+        client_error("TransactionInProgressException"),
+    ],
+    ids=lambda error: str(error)[:40],
+)
+def test_after_these_nobody_knows_whether_it_was_done(error: Exception) -> None:
+    assert isinstance(translated(error), Unreachable)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (client_error("ValidationException"), "ValidationException"),
+        (client_error("AccessDeniedException"), "AccessDeniedException"),
+        (client_error(""), ""),
+        (ParamValidationError(report="…"), "ParamValidationError"),
+        (NoCredentialsError(), "NoCredentialsError"),
+        (BotoCoreError(), "BotoCoreError"),
+    ],
+)
+def test_what_will_fail_again_is_refused_with_its_code(error: Exception, code: str) -> None:
+    refused = translated(error)
+    assert isinstance(refused, Refused)
+    assert refused.code == code
+
+
+def test_what_aws_says_is_not_repeated_since_it_may_quote_the_request() -> None:
+    error = client_error("ValidationException", Error={"Code": "ValidationException", "Message": "a secret"})
+    assert "a secret" not in str(translated(error))
+
+
+def test_other_errors_pass_as_they_are() -> None:
+    with pytest.raises(KeyError), aws_errors():
+        raise KeyError
+
+
+class TestTransactionCancelled:
+    def cancelled(self, *reasons: dict[str, object]) -> TransactionCancelled:
+        error = translated(client_error("TransactionCanceledException", CancellationReasons=list(reasons)))
+        assert isinstance(error, TransactionCancelled)
+        return error
+
+    def test_tells_a_reason_for_each_action(self) -> None:
+        item = {"sku": {"S": "A"}}
+        error = self.cancelled(
+            {"Code": "None"},
+            {"Code": "ConditionalCheckFailed", "Item": item, "Message": "…"},
+            {"Code": "ConditionalCheckFailed", "Item": {}},
+            {"Code": "ConditionalCheckFailed"},
+            {},
+        )
+        failed = "ConditionalCheckFailed"
+        assert error.reasons == (
+            Reason("None", None),
+            Reason(failed, item),
+            Reason(failed, None),
+            Reason(failed, None),
+            Reason("None", None),
+        )
+
+    @pytest.mark.parametrize(
+        ("codes", "contended", "mendable"),
+        [
+            (["None", "ConditionalCheckFailed"], False, True),
+            (["TransactionConflict", "None"], True, True),
+            (["ConditionalCheckFailed", "TransactionConflict"], True, True),
+            (["ThrottlingError"], True, True),
+            (["ProvisionedThroughputExceeded"], True, True),
+            (["ValidationError", "None"], False, False),
+            (["ItemCollectionSizeLimitExceeded"], False, False),
+            (["TransactionConflict", "ValidationError"], True, False),
+        ],
+    )
+    def test_says_whether_traffic_was_in_the_way_and_whether_another_try_may_succeed(
+        self, codes: list[str], contended: bool, mendable: bool
+    ) -> None:
+        error = self.cancelled(*({"Code": code} for code in codes))
+        assert (error.contended, error.mendable) == (contended, mendable)

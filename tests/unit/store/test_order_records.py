@@ -1,0 +1,58 @@
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.core.fields import Outcome
+from chalicelib.core.records import OrderRecord
+from chalicelib.store.records import OrderRecords, expiry, from_item, to_item
+from tests.engines import FakeStage
+
+TEXT = st.text(min_size=1, max_size=20)
+MAYBE = st.none() | TEXT
+RECORDS = st.builds(
+    OrderRecord,
+    order_id=TEXT,
+    outcome=st.sampled_from(Outcome),
+    created_at=TEXT,
+    customer_id=MAYBE,
+    items=st.dictionaries(TEXT, st.integers(1, 10**15), max_size=5),
+    event=MAYBE,
+    published_at=MAYBE,
+    release_event=MAYBE,
+    release_published_at=MAYBE,
+)
+
+
+@given(RECORDS)
+def test_what_is_stored_comes_back(record: OrderRecord) -> None:
+    item = to_item(record, 1_800_000_000)
+    assert item["ttl"] == {"N": "1800000000"}
+    assert from_item(item) == record
+
+
+def test_what_is_not_known_is_not_stored() -> None:
+    item = to_item(OrderRecord("o", Outcome.RESERVED, "now"), 1)
+    assert item.keys() == {"order_id", "outcome", "items", "created_at", "ttl"}
+
+
+def test_attributes_that_others_add_are_passed_over() -> None:
+    record = OrderRecord("o", Outcome.RELEASED, "now")
+    assert from_item({**to_item(record, 1), "later": {"S": "x"}}) == record
+
+
+def test_a_record_expires_so_many_days_after_it_is_written() -> None:
+    now = datetime(2026, 6, 1, 12, 0, 0, 999_999, UTC)
+    assert expiry(now, 90) == int((datetime(2026, 6, 1, 12, tzinfo=UTC) + timedelta(days=90)).timestamp())
+
+
+class TestGet:
+    def test_finds_a_record_consistently(self, stage: FakeStage, client: object) -> None:
+        record = OrderRecord("o", Outcome.REJECTED, "now", "c", {"A": 1}, event="{}")
+        table = stage.tables.processed_events_table
+        stage.dynamodb.put_item(TableName=table, Item=to_item(record, 1))
+        assert OrderRecords(client, stage.tables).get("o") == record
+        assert stage.dynamodb.calls[-1].parameters["ConsistentRead"] is True
+
+    def test_finds_none_of_an_order_that_nobody_knows(self, stage: FakeStage, client: object) -> None:
+        assert OrderRecords(client, stage.tables).get("o") is None
