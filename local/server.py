@@ -32,8 +32,6 @@ class Handler(BaseHTTPRequestHandler):
     """One connection, with any number of requests one after the other."""
 
     protocol_version = "HTTP/1.1"
-    server_version = "ims-local"
-    sys_version = ""
     timeout = 60
     disable_nagle_algorithm = True
     wbufsize = -1
@@ -126,6 +124,10 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(answer.body)
+
+    def version_string(self) -> str:
+        """What the header Server says."""
+        return "ims-local"
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
         """Answer what is no HTTP request at all; the base class would write a page of HTML."""
