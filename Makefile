@@ -40,6 +40,42 @@ lint: venv ## check style and format
 types: venv ## check types
 	$(BIN)/mypy
 
+.PHONY: package
+package: venv ## build what Terraform deploys; print its size and import time
+	@$(BIN)/python -m deploy.package
+
+# Terraform works on a copy, so that no state, backend or provider of a real stage gets in its way.
+CHECKS := .build/terraform
+CHECKOV := .build/checkov
+
+.PHONY: terraform
+terraform: package $(CHECKOV)/installed ## check the deployment: format, validity, tests, permissions, policies
+	terraform fmt -check -recursive terraform
+	@mkdir -p $(CHECKS) && rm -rf $(CHECKS)/*.tf $(CHECKS)/chalice $(CHECKS)/tests $(CHECKS)/environments
+	@cp -R terraform/*.tf terraform/chalice terraform/tests terraform/environments $(CHECKS)
+	terraform -chdir=$(CHECKS) init -backend=false -input=false
+	terraform -chdir=$(CHECKS) validate
+	terraform -chdir=$(CHECKS) test
+	@for stage in dev prod; do echo "environments/$$stage.tfvars" && terraform -chdir=$(CHECKS) test \
+		-test-directory=tests/environments -var-file=environments/$$stage.tfvars || exit 1; done
+	$(BIN)/python -m deploy.planned $(CHECKS) > $(CHECKS)/plan.json
+	$(CHECKOV)/bin/checkov --config-file terraform/.checkov.yaml -f $(CHECKS)/plan.json
+	IMS_PLAN=$(CHECKS)/plan.json $(BIN)/pytest tests/terraform
+
+$(CHECKOV)/installed: deploy/checkov.txt | venv
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(CHECKOV)
+	$(BIN)/uv pip install --quiet --python $(CHECKOV)/bin/python --requirement deploy/checkov.txt
+	@touch $@
+
+.PHONY: aws-calls
+aws-calls: venv ## record anew which AWS calls each function makes
+	AWS_CALLS=write $(BIN)/pytest tests/integration
+
+.PHONY: stage-env
+stage-env: ## print the deployed stage's environment, for `make e2e`
+	@terraform -chdir=terraform output -json environment | \
+		$(PYTHON) -c 'import json, sys; [print(f"{k}={v}") for k, v in json.load(sys.stdin).items()]'
+
 .PHONY: lock
 lock: venv ## pin what requirements*.in ask for
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \

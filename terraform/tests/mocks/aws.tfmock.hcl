@@ -41,7 +41,8 @@ mock_resource "aws_lambda_function" {
 
 mock_resource "aws_sns_topic" {
   defaults = {
-    arn = "arn:aws:sns:eu-central-1:111111111111:mock"
+    arn               = "arn:aws:sns:eu-central-1:111111111111:mock"
+    kms_master_key_id = "" # none, as on AWS, where it would otherwise be made up
   }
 }
 
