@@ -27,6 +27,20 @@ test: venv ## run all tests, with coverage
 e2e: venv ## run the end-to-end tests, against the stage in the environment if there is one
 	$(BIN)/pytest tests/e2e
 
+.PHONY: bench
+bench: venv ## race the consumers and time the API and cold starts (about 25 minutes); see docs/performance.md
+	$(BIN)/python -m bench
+	$(BIN)/python -m bench.concurrency
+	$(BIN)/python -m bench.api
+	$(BIN)/python -m bench.cold
+
+.PHONY: bench-short
+bench-short: venv ## a short run of each benchmark (under 2 minutes)
+	$(BIN)/python -m bench --short
+	$(BIN)/python -m bench.concurrency --short
+	$(BIN)/python -m bench.api --short
+	$(BIN)/python -m bench.cold --short
+
 .PHONY: check
 check: lint types ## lint, check types, run the unit tests
 	$(BIN)/pytest -q tests/unit

@@ -1,0 +1,1 @@
+"""Proof of the speed that the README claims: `make bench`."""

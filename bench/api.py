@@ -1,0 +1,223 @@
+"""`python -m bench.api`: each route in this process against its calls by a bare client, as products grow.
+
+The calls that a route makes are recorded and replayed by an equal client in an account of its own, in turns.
+What the route adds is the time that it spends outside its calls: less noisy than the difference of the two.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from statistics import mean, median, quantiles
+from typing import Any
+
+from bench.meter import Meter
+from bench.orders import sku
+from bench.output import arguments, machine, write
+from bench.race import fill
+from bench.routes import ROUTES, Call
+from bench.tables import table
+from bench.worker import Context, Floor
+from local.emulator import running
+from local.stage import Stage, open_stage
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Milliseconds for one call of a route and for its calls to AWS alone."""
+
+    route: str
+    products: int
+    aws_calls: float
+    p50: float
+    p99: float
+    per_second: float
+    bare_p50: float
+    bare_p99: float
+    added_p50: float
+
+
+class Bench:
+    """The app on a stage, and a bare client on a second one with the same content."""
+
+    def __init__(self, app_stage: Stage, bare_stage: Stage) -> None:
+        os.environ.update(app_stage.env)
+        # Not at the top: the app reads its environment when it is imported.
+        from app import app
+        from chalicelib import clients
+
+        self._app = app
+        self._meter = Meter(latency=0)
+        self._meter.watch(clients.dynamodb())
+        clients.dynamodb().meta.events.register("provide-client-params", self._enter)
+        clients.dynamodb().meta.events.register("after-call", self._leave)
+        self._floor = Floor({"dynamodb": bare_stage.dynamodb})
+
+    def time(self, call: Call, products: int, count: int, first: int = 0) -> Timing:
+        """Make `count` calls, numbered from `first`, each followed by its bare calls."""
+        context = Context()
+        for warm_up in range(first, first + 5):
+            self._once(call, warm_up, context)
+        laps = [self._once(call, number, context) for number in range(first + 5, first + 5 + count)]
+        whole, bare, added, calls = zip(*laps, strict=True)
+        ours, theirs = quantiles(whole, n=100), quantiles(bare, n=100)
+        return Timing(
+            call.title,
+            products,
+            mean(calls),
+            ours[49],
+            ours[98],
+            1000 / mean(whole),
+            theirs[49],
+            theirs[98],
+            median(added),
+        )
+
+    def _once(self, call: Call, number: int, context: Context) -> tuple[float, float, float, int]:
+        event = call.event(number)
+        self._meter.start()
+        self._in_calls = 0.0
+        began = time.perf_counter()
+        answer = self._app(event, context)
+        whole = time.perf_counter() - began
+        added = whole - self._in_calls
+        assert answer["statusCode"] < 400, f"{call.title}: {answer['body']}"
+        began = time.perf_counter()
+        for recorded in self._meter.calls:
+            self._floor.handle(recorded, None)
+        bare = time.perf_counter() - began
+        return whole * 1000, bare * 1000, added * 1000, len(self._meter.calls)
+
+    def _enter(self, **_: object) -> None:
+        self._entered = time.perf_counter()
+
+    def _leave(self, **_: object) -> None:
+        self._in_calls += time.perf_counter() - self._entered
+
+
+def load(stage: Stage, first: int, last: int) -> None:
+    """Add products number `first` up to but without `last`, with stock."""
+    numbers = range(first, last)
+    for start in range(0, len(numbers), 25):
+        puts: Any = [{"PutRequest": {"Item": _product(number)}} for number in numbers[start : start + 25]]
+        stage.dynamodb.batch_write_item(RequestItems={stage.tables.product_table: puts})
+    fill(stage, iter([(sku(number), 1_000_000) for number in numbers]))
+
+
+def _product(number: int) -> dict[str, Any]:
+    moment = {"S": "2026-11-22T19:30:00.123Z"}
+    return {
+        "sku": {"S": sku(number)},
+        "name": {"S": f"Product {number}"},
+        "price": {"N": "9.99"},
+        "created_at": moment,
+        "updated_at": moment,
+    }
+
+
+def order(stage: Stage) -> None:
+    """Leave one order's record for `GET /reservations/{order_id}`."""
+    stage.dynamodb.put_item(
+        TableName=stage.tables.processed_events_table,
+        Item={
+            "order_id": {"S": "order-1"},
+            "outcome": {"S": "RESERVED"},
+            "customer_id": {"S": "customer-1"},
+            "items": {"M": {sku(1): {"N": "2"}}},
+            "created_at": {"S": "2026-11-22T19:30:00.123Z"},
+            "published_at": {"S": "2026-11-22T19:30:00.223Z"},
+            "ttl": {"N": "2000000000"},
+        },
+    )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Send what is printed to the null device."""
+    sys.stdout.flush()
+    kept, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(null)
+
+
+def growing() -> list[Call]:
+    """The routes whose work could grow with the catalogue."""
+    page = {"limit": "100"}
+    return [
+        Call("GET", "/products", query=lambda _: page, note=" (100)"),
+        Call("GET", "/inventory", query=lambda _: page, note=" (100)"),
+        next(call for call in ROUTES if call.route == "/inventory/check"),
+    ]
+
+
+def main() -> None:
+    """Time each route, then those that list and check as products are added; print tables, write JSON."""
+    options = arguments("bench.api", __doc__).parse_args()
+    count = 40 if options.short else 300
+    sizes = (100, 1_000) if options.short else (100, 1_000, 10_000, 100_000)
+    with running() as emulator:
+        stages = [open_stage(emulator.endpoint_url, account) for account in ("500000000001", "500000000002")]
+        for stage in stages:
+            load(stage, 0, 100)
+            order(stage)
+        with quiet():
+            bench = Bench(*stages)
+            routes = [bench.time(call, 100, count) for call in ROUTES]
+            growth: list[Timing] = []
+            for before, size in zip((100, *sizes), sizes, strict=False):
+                for stage in stages:
+                    load(stage, before, size)
+                growth += [bench.time(call, size, count // 5) for call in growing()]
+    print(show(routes), show_growth(growth), machine(), sep="\n\n")
+    write(options.out, "api", [asdict(timing) for timing in [*routes, *growth]])
+
+
+def show(timings: Sequence[Timing]) -> str:
+    """Each route and its overhead."""
+    head = ["route", "AWS calls", "p50 ms", "p99 ms", "requests/s", "bare p50", "bare p99", "added p50"]
+    return table(
+        head,
+        (
+            [
+                t.route,
+                f"{t.aws_calls:.1f}",
+                *(f"{value:.2f}" for value in (t.p50, t.p99)),
+                f"{t.per_second:,.0f}",
+                *(f"{value:.2f}" for value in (t.bare_p50, t.bare_p99, t.added_p50)),
+            ]
+            for t in timings
+        ),
+    )
+
+
+def show_growth(timings: Sequence[Timing]) -> str:
+    """How routes grow with the number of products."""
+    head = ["one page or check", "products", "AWS calls", "p50 ms", "bare p50", "added p50"]
+    return table(
+        head,
+        (
+            [
+                t.route,
+                f"{t.products:,}",
+                f"{t.aws_calls:.1f}",
+                f"{t.p50:.2f}",
+                f"{t.bare_p50:.2f}",
+                f"{t.added_p50:.2f}",
+            ]
+            for t in timings
+        ),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""Consumers as threads on one hot SKU, under a model of DynamoDB's transaction conflicts."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
+from typing import Any, Final, Protocol
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from bench.conflicts import Conflicts
+from bench.orders import Orders, Row
+from bench.usual import Steps
+from chalicelib.consumer.consumer import Consumer
+from chalicelib.consumer.pace import Pace
+from chalicelib.consumer.publisher import Publisher
+from chalicelib.consumer.report import Report
+from chalicelib.core.backoff import full_jitter
+from chalicelib.core.inbox import Message
+from chalicelib.store.transactions import OrderStore
+from local.stage import Stage
+
+_LIMIT_SECONDS: Final = 30.0
+Sleep = Callable[[float], None]
+
+
+class Way(Protocol):
+    """A way to settle a batch of messages; returns how many are left to SQS."""
+
+    def __call__(self, bodies: list[str]) -> int: ...
+
+
+class Silent(Report):
+    """Says nothing: Powertools has one set of metrics a process, and here are many consumers in one."""
+
+    def _nothing(self, *_: object, **__: object) -> None: ...
+
+    received = decided = released = duplicates = mismatched = _nothing
+    retry = failed = unmarked = answered = unsettled = _nothing
+
+
+class Arena:
+    """A stage with one hot SKU, and clients whose calls take `latency` seconds more and may conflict."""
+
+    def __init__(self, stage: Stage, latency: float) -> None:
+        config = Config(max_pool_connections=64, retries={"mode": "standard", "total_max_attempts": 2})
+        access: Any = {
+            "region_name": stage.env["AWS_REGION"],
+            "endpoint_url": stage.env["AWS_ENDPOINT_URL"],
+            "aws_access_key_id": stage.env["AWS_ACCESS_KEY_ID"],
+            "aws_secret_access_key": stage.env["AWS_SECRET_ACCESS_KEY"],
+        }
+        self.dynamodb = boto3.client("dynamodb", config=config, **access)
+        self.sqs = boto3.client("sqs", config=config, **access)
+        self.conflicts = Conflicts(latency)
+        self.conflicts.watch(self.dynamodb)
+        self.sqs.meta.events.register("before-send", lambda **_: time.sleep(latency))
+        for name in ("GetItem", "PutItem", "BatchGetItem", "BatchExecuteStatement"):
+            self.dynamodb.meta.events.register(
+                f"before-send.dynamodb.{name}", lambda **_: time.sleep(latency)
+            )
+        self._stage = stage
+
+    def ours(self, sleep: Sleep) -> Way:
+        """A consumer of ours, which waits between tries by `sleep`."""
+        store = OrderStore(self.dynamodb, self._stage.tables)
+        publisher = Publisher(self.sqs, self._stage.oms_queue_url)
+        consumer = Consumer(store, publisher, self._stage.tables.record_ttl_days, report=Silent())
+
+        def settle(bodies: list[str]) -> int:
+            until = time.monotonic() + _LIMIT_SECONDS
+            pace = Pace(remaining=lambda: until - time.monotonic(), reserve=10, sleep=sleep)
+            now = int(time.time() * 1000)
+            messages = [Message(str(number), body, now, 1) for number, body in enumerate(bodies)]
+            return len(consumer.settle(messages, pace))
+
+        return settle
+
+    def usual(self, sleep: Sleep) -> Way:
+        """The usual way, order by order, with our backoff where a transaction is refused."""
+        steps = Steps(self.dynamodb, self.sqs, self._stage.tables, self._stage.oms_queue_url)
+        rng = Random()
+
+        def reserve(order: Any) -> dict[str, Any]:
+            for attempt in itertools.count():
+                try:
+                    return steps.reserve(order)
+                except ClientError:
+                    sleep(full_jitter(attempt, rng))
+            raise AssertionError
+
+        def settle(bodies: list[str]) -> int:
+            for order in map(json.loads, bodies):
+                if not steps.known(order):
+                    answer = reserve(order)
+                    steps.record(order)
+                    steps.send(answer)
+            return 0
+
+        return settle
+
+
+class Tally:
+    """What many consumers did."""
+
+    def __init__(self) -> None:
+        self.settled = 0
+        self.left = 0
+        self.batch_seconds: list[float] = []
+        self._lock = threading.Lock()
+
+    def add(self, settled: int, left: int, seconds: float) -> None:
+        """One batch is done."""
+        with self._lock:
+            self.settled += settled
+            self.left += left
+            self.batch_seconds.append(seconds)
+
+
+def crowd(ways: list[Way], batch: int, seconds: float) -> tuple[Tally, float]:
+    """Have a consumer for each of `ways` settle batches until `seconds` are over.
+
+    Returns what they did and how many seconds it took, the last batches included.
+    """
+    tally = Tally()
+    start = threading.Barrier(len(ways))
+    began = time.monotonic()
+
+    def consume(number: int, settle: Way) -> None:
+        orders = Orders(Row(batch, skus=1), seed=time.time_ns() + number)
+        start.wait()
+        while (now := time.monotonic()) - began < seconds:
+            left = settle(orders.bodies(batch))
+            tally.add(batch - left, left, time.monotonic() - now)
+
+    with ThreadPoolExecutor(len(ways)) as pool:
+        for running in [pool.submit(consume, number, way) for number, way in enumerate(ways)]:
+            running.result()
+    return tally, time.monotonic() - began

@@ -1,0 +1,49 @@
+"""What is seen and done at each contestant's clients, alike for all: calls are recorded, counted, slowed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.units import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Lap:
+    """What a contestant did with one round's work; times in seconds, memory in bytes since its start."""
+
+    seconds: float
+    cpu: float
+    requests: int
+    failures: int
+    peak: int
+    calls: list[Call]
+
+
+@dataclass
+class Meter:
+    """Watches clients; `latency` seconds are added to each request."""
+
+    latency: float
+    calls: list[Call] = field(default_factory=list)
+    requests: int = 0
+
+    def watch(self, client: Any) -> None:
+        """Hook into a boto3 client."""
+        client.meta.events.register("provide-client-params", self._record)
+        client.meta.events.register("before-send", self._send)
+
+    def start(self) -> None:
+        """Begin anew."""
+        self.calls = []
+        self.requests = 0
+
+    def _record(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        # A copy of the outermost level: botocore adds an idempotency token to it.
+        self.calls.append((model.service_model.service_name, model.name, dict(params)))
+
+    def _send(self, **_: Any) -> None:
+        self.requests += 1
+        if self.latency:
+            time.sleep(self.latency)

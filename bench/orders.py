@@ -1,0 +1,142 @@
+"""What every contestant gets: the stock at the start, and orders as SQS events of the real shape."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final
+
+PLENTY: Final = 1_000_000_000
+MAX_LINES: Final = 5
+_QUEUE_ARN: Final = "arn:aws:sqs:us-east-1:000000000000:IMS-InventoryQueue"
+
+Event = dict[str, Any]
+
+
+class Spread(StrEnum):
+    """How demand is spread over the SKUs."""
+
+    EVEN = "even"
+    ZIPF = "Zipf 1.1"
+
+
+class Level(StrEnum):
+    """How much stock there is at the start of each round."""
+
+    ALL = "in stock"
+    HALF = "half sold out"  # every other SKU has none
+    RUNS_OUT = "runs out midway"  # each SKU has half of what the round asks of it
+    NONE = "all sold out"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the table: what is ordered, from which stock, and how slow each call to AWS is."""
+
+    batch: int
+    skus: int
+    spread: Spread = Spread.EVEN
+    level: Level = Level.ALL
+    duplicates: bool = False
+    latency_ms: int = 0
+
+    @property
+    def stock_name(self) -> str:
+        """Rows of the same name start from the same stock."""
+        return f"{self.skus} {self.level}"
+
+
+def sku(number: int) -> str:
+    """The name of SKU `number`."""
+    return f"SKU-{number:06}"
+
+
+def stock(row: Row) -> Iterator[tuple[str, int]]:
+    """What each SKU of `row` has before the first round."""
+    for number in range(row.skus):
+        empty = row.level is Level.NONE or (row.level is Level.HALF and number % 2 == 1)
+        yield sku(number), 0 if empty else PLENTY
+
+
+def half_of(bodies: Sequence[str]) -> dict[str, int]:
+    """Half of what `bodies` ask of each SKU, rounded up."""
+    asked: dict[str, int] = {}
+    for body in bodies:
+        for line in json.loads(body)["items"]:
+            asked[line["sku"]] = asked.get(line["sku"], 0) + line["quantity"]
+    return {name: (units + 1) // 2 for name, units in asked.items()}
+
+
+class Orders:
+    """An endless supply of orders for `row`: the same for each contestant, since `seed` decides."""
+
+    def __init__(self, row: Row, seed: int) -> None:
+        self._rng = random.Random(seed)
+        self._row = row
+        self._number = itertools.count()
+        self._prefix = f"order-{uuid.UUID(int=self._rng.getrandbits(128))}"
+        weights = [(rank + 1) ** (-1.1 if row.spread is Spread.ZIPF else 0.0) for rank in range(row.skus)]
+        self._cumulative = list(itertools.accumulate(weights))
+
+    def bodies(self, count: int) -> list[str]:
+        """The next `count` messages; with duplicates, a tenth of them come a second time."""
+        fresh = count - count // 10 if self._row.duplicates else count
+        bodies = [self._order() for _ in range(fresh)]
+        for _ in range(count - fresh):
+            again = self._rng.randrange(len(bodies))
+            bodies.insert(self._rng.randint(again + 1, len(bodies)), bodies[again])
+        return bodies
+
+    def _order(self) -> str:
+        lines = self._rng.randint(1, min(MAX_LINES, self._row.skus))
+        numbers: set[int] = set()
+        while len(numbers) < lines:
+            numbers.update(self._rng.choices(range(self._row.skus), cum_weights=self._cumulative))
+        return json.dumps(
+            {
+                "type": "ReserveInventory",
+                "order_id": f"{self._prefix}-{next(self._number):06}",
+                "customer_id": f"customer-{self._rng.randrange(10**6):06}",
+                "items": [{"sku": sku(n), "quantity": self._rng.randint(1, 3)} for n in sorted(numbers)],
+                "timestamp": datetime.now(UTC).isoformat(),
+            }
+        )
+
+
+def events(bodies: Sequence[str], batch: int) -> list[Event]:
+    """`bodies` as the events that Lambda would hand over; a body that came before is a redelivery.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
+    """
+    received: dict[str, int] = {}
+    records = []
+    for body in bodies:
+        received[body] = received.get(body, 0) + 1
+        records.append(_record(body, received[body]))
+    return [{"Records": records[start : start + batch]} for start in range(0, len(records), batch)]
+
+
+def _record(body: str, receives: int) -> dict[str, Any]:
+    sent = str(int(datetime.now(UTC).timestamp() * 1000))
+    return {
+        "messageId": str(uuid.uuid4()),
+        "receiptHandle": "AQEB" + uuid.uuid4().hex,
+        "body": body,
+        "attributes": {
+            "ApproximateReceiveCount": str(receives),
+            "SentTimestamp": sent,
+            "SenderId": "AIDAIENQZJOLO23YVJ4VO",
+            "ApproximateFirstReceiveTimestamp": sent,
+        },
+        "messageAttributes": {},
+        "md5OfBody": "e4e68fb7bd0e697a0ae8f1bb342846b3",
+        "eventSource": "aws:sqs",
+        "eventSourceARN": _QUEUE_ARN,
+        "awsRegion": "us-east-1",
+    }

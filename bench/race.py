@@ -1,0 +1,135 @@
+"""One row's race: all contestants on the same orders, in turns, each in an account of its own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import IO, Any, Final, cast
+
+from bench.meter import Lap
+from bench.orders import Level, Orders, Row, events, half_of, stock
+from bench.units import Accounts, Units
+from bench.worker import NAMES
+from local.stage import Stage, open_stage
+
+ROUND: Final = 100
+"""Orders a round."""
+_PUTS: Final = 25
+
+
+class Worker:
+    """A contestant's process."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._in = cast(IO[bytes], process.stdin)
+        self._out = cast(IO[bytes], process.stdout)
+
+    def run(self, work: Sequence[Any]) -> Lap:
+        """Have it do `work`; returns when it is done."""
+        pickle.dump(work, self._in)
+        self._in.flush()
+        return cast(Lap, pickle.load(self._out))
+
+
+@contextmanager
+def worker(name: str, latency: float, stage: Stage) -> Iterator[Worker]:
+    """Run the contestant `name` against `stage` for the length of the block."""
+    environment = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ} | stage.env
+    command = [sys.executable, "-m", "bench.worker", name, str(latency)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
+        yield Worker(process)
+        cast(IO[bytes], process.stdin).close()
+
+
+class Stages:
+    """A stage for each contestant and stock, made when first asked for: large ones take long to fill."""
+
+    def __init__(self, endpoint_url: str) -> None:
+        self._endpoint_url = endpoint_url
+        self._stages: dict[tuple[str, str], Stage] = {}
+        self._accounts = itertools.count(200_000_000_000)
+
+    def get(self, row: Row, name: str) -> Stage:
+        """The stage of the contestant `name` with the stock of `row`."""
+        key = (row.stock_name, name)
+        if key not in self._stages:
+            self._stages[key] = open_stage(self._endpoint_url, str(next(self._accounts)))
+            fill(self._stages[key], stock(row))
+        return self._stages[key]
+
+
+def fill(stage: Stage, levels: Iterator[tuple[str, int]]) -> None:
+    """Set the stock of each SKU in `levels`."""
+    while chunk := list(itertools.islice(levels, _PUTS)):
+        puts: Any = [
+            {
+                "PutRequest": {
+                    "Item": {"sku": {"S": sku}, "quantity": {"N": str(units)}, "updated_at": {"S": "-" * 24}}
+                }
+            }
+            for sku, units in chunk
+        ]
+        stage.dynamodb.batch_write_item(RequestItems={stage.tables.inventory_table: puts})
+
+
+def race(row: Row, stages: Stages, rounds: int, seed: int) -> dict[str, list[tuple[Lap, Units]]]:
+    """Let all contestants settle `rounds` rounds of `ROUND` orders, in turns; a round before does not count.
+
+    Raises `AssertionError` if contestants end with different stock or leave orders behind.
+    """
+    orders = Orders(row, seed)
+    with ExitStack() as stack:
+        homes = {name: stages.get(row, name) for name in NAMES}
+        workers = {
+            name: stack.enter_context(worker(name, row.latency_ms / 1000, home))
+            for name, home in homes.items()
+        }
+        accounts = {name: Accounts() for name in NAMES}
+        laps: dict[str, list[tuple[Lap, Units]]] = {name: [] for name in NAMES}
+        for number in range(-1, rounds):
+            bodies = orders.bodies(ROUND)
+            if row.level is Level.RUNS_OUT:
+                for home in homes.values():
+                    fill(home, iter(half_of(bodies).items()))
+            work: dict[str, Sequence[Any]] = dict.fromkeys(NAMES, events(bodies, row.batch))
+            for name in _turns(number):
+                lap = workers[name].run(work[name])
+                if name == "ours":
+                    work["floor"] = lap.calls
+                assert not lap.failures, f"{name} left {lap.failures} orders behind"
+                units = accounts[name].charge(lap.calls)
+                if number >= 0:
+                    laps[name].append((lap, units))
+            _compare(row, homes)
+        for home in homes.values():
+            home.sqs.purge_queue(QueueUrl=home.oms_queue_url)
+    return laps
+
+
+def _turns(number: int) -> list[str]:
+    """Who goes when in round `number`: each in turn goes first, but the floor follows ours."""
+    names = [name for name in NAMES if name != "floor"]
+    shift = number % len(names)
+    turns = names[shift:] + names[:shift]
+    turns.insert(turns.index("ours") + 1, "floor")
+    return turns
+
+
+def _compare(row: Row, homes: Mapping[str, Stage]) -> None:
+    """Check that all took the same stock, where the order of settling cannot matter."""
+    if row.level is Level.RUNS_OUT or row.skus > 1000:
+        return
+    # Threads race on duplicates: the usual way takes their stock twice now and then.
+    names = [name for name in NAMES if not (row.duplicates and name == "threads")]
+    levels = {name: _levels(homes[name]) for name in names}
+    assert all(level == levels["usual"] for level in levels.values()), f"stock differs: {row}"
+
+
+def _levels(stage: Stage) -> dict[str, str]:
+    pages = stage.dynamodb.get_paginator("scan").paginate(TableName=stage.tables.inventory_table)
+    return {item["sku"]["S"]: item["quantity"]["N"] for page in pages for item in page["Items"]}

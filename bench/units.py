@@ -1,0 +1,113 @@
+"""Read and write units, counted from the requests by DynamoDB's rules, cancelled transactions included.
+
+Sources: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html,
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html (sizes); that a
+ConditionCheck costs what a write costs: https://martinhicks.dev/articles/what-a-conditional-dynamodb-transaction-costs
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+KEYS: Final = ("sku", "order_id")
+STOCK_BYTES: Final = 80
+"""An item of InventoryTable: `sku`, `quantity`, `updated_at` with their names; far from the next KB."""
+
+Call = tuple[str, str, dict[str, Any]]
+"""(service, operation, parameters)"""
+
+
+@dataclass(slots=True)
+class Units:
+    """Capacity units used so far."""
+
+    written: int = 0
+    read: int = 0
+
+
+class Accounts:
+    """Adds up the units of calls; it remembers how large each item is, since writes are charged by that."""
+
+    def __init__(self) -> None:
+        self._sizes: dict[str, int] = {}
+
+    def charge(self, calls: Iterable[Call]) -> Units:
+        """The units of `calls`, in the order in which they were made."""
+        units = Units()
+        for service, operation, params in calls:
+            if service == "dynamodb":
+                self._charge(operation, params, units)
+        return units
+
+    def _charge(self, operation: str, params: Mapping[str, Any], units: Units) -> None:
+        match operation:
+            case "TransactWriteItems":
+                for action in params["TransactItems"]:
+                    ((kind, request),) = action.items()
+                    # Cancelled or not: both phases of each action are paid for.
+                    units.written += 2 * kilobytes(self._after(kind, request))
+            case "PutItem":
+                units.written += kilobytes(self._after("Put", params))
+            case "UpdateItem":
+                units.written += kilobytes(self._after("Update", params))
+            case "BatchExecuteStatement":
+                for statement in params["Statements"]:
+                    units.written += kilobytes(self._marked(statement))
+            case "GetItem":
+                units.read += self._read(params["Key"])
+            case "BatchGetItem":
+                for table in params["RequestItems"].values():
+                    units.read += sum(self._read(key) for key in table["Keys"])
+            case _:
+                raise ValueError(f"no rule for {operation}")
+
+    def _after(self, kind: str, request: Mapping[str, Any]) -> int:
+        """The size of the item once `request` is done."""
+        if kind == "Put":
+            size = sum(len(name) + size_of(value) for name, value in request["Item"].items())
+            self._sizes[_key(request["Item"])] = size
+            return size
+        key = _key(request["Key"])
+        if kind == "Update" and "order_id" in request["Key"]:
+            # Attributes that an update sets: its values, and room for their names.
+            added = sum(20 + size_of(value) for value in request["ExpressionAttributeValues"].values())
+            self._sizes[key] = self._sizes.get(key, 0) + added
+        return self._sizes.get(key, STOCK_BYTES)
+
+    def _marked(self, statement: Mapping[str, Any]) -> int:
+        moment, order_id, _ = statement["Parameters"]
+        attribute = re.findall(r" SET (\w+) =", statement["Statement"])[0]
+        key = order_id["S"]
+        self._sizes[key] = self._sizes.get(key, 0) + len(attribute) + size_of(moment)
+        return self._sizes[key]
+
+    def _read(self, key: Mapping[str, Any]) -> int:
+        return -(-self._sizes.get(_key(key), STOCK_BYTES) // 4096)
+
+
+def kilobytes(size: int) -> int:
+    """`size` bytes in write units: full KB, one at the least."""
+    return max(1, -(-size // 1024))
+
+
+def size_of(value: Mapping[str, Any]) -> int:
+    """The bytes that an attribute's value weighs."""
+    ((kind, content),) = value.items()
+    match kind:
+        case "S":
+            return len(content.encode())
+        case "N":
+            return len(content.strip("-").replace(".", "")) // 2 + 2
+        case "BOOL" | "NULL":
+            return 1
+        case "M":
+            return 3 + sum(1 + len(name) + size_of(inner) for name, inner in content.items())
+        case _:
+            raise ValueError(f"no rule for the type {kind}")
+
+
+def _key(item: Mapping[str, Any]) -> str:
+    return str(next(item[name]["S"] for name in KEYS if name in item))

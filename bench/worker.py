@@ -1,0 +1,116 @@
+"""One contestant in a process of its own, so that CPU time and memory are its own.
+
+`python -m bench.worker NAME LATENCY`: takes pickled work on standard input, answers with a `Lap` for each.
+What contestants print goes to the null device.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from bench.meter import Lap, Meter
+from bench.units import Call
+
+NAMES: Final = ("usual", "threads", "powertools", "ours", "floor")
+
+
+class Context:
+    """What is used of the context that Lambda hands to a function."""
+
+    aws_request_id = "11111111-2222-3333-4444-555555555555"
+    function_name = "on_sqs_message"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 60_000
+
+
+class Floor:
+    """Makes the calls that it is given: what any consumer that needs these calls must spend."""
+
+    def __init__(self, clients: dict[str, Any]) -> None:
+        from botocore import xform_name
+        from botocore.exceptions import ClientError
+
+        self._refused = ClientError
+        self._name = xform_name
+        self._clients = clients
+
+    def handle(self, call: Call, _: object) -> dict[str, Any]:
+        """Make one call; that it is cancelled as it was the first time is fine."""
+        service, operation, params = call
+        try:
+            getattr(self._clients[service], self._name(operation))(**params)
+        except self._refused as refused:
+            if "CancellationReasons" not in refused.response:
+                raise
+        return {"batchItemFailures": []}
+
+
+def contestant(name: str, meter: Meter) -> Callable[[Any, Any], dict[str, Any]]:
+    """The handler of the contestant `name`; all have the same clients, configured as ours."""
+    from chalicelib import clients
+
+    both: dict[str, Any] = {"dynamodb": clients.dynamodb(), "sqs": clients.sqs()}
+    for client in both.values():
+        meter.watch(client)
+    if name == "ours":
+        from chalicelib import consumer
+
+        return consumer.handle
+    if name == "floor":
+        return Floor(both).handle
+    from bench.usual import Powertools, Steps, Usual
+
+    steps = Steps(both["dynamodb"], both["sqs"], clients.tables(), clients.queues().oms_events_queue_url)
+    return (
+        Powertools(steps).handle
+        if name == "powertools"
+        else Usual(steps, 10 if name == "threads" else 1).handle
+    )
+
+
+def run(handle: Callable[[Any, Any], dict[str, Any]], meter: Meter, work: Sequence[Any]) -> Lap:
+    """Hand over `work` piece by piece, against the clock."""
+    context = Context()
+    meter.start()
+    failures = 0
+    began, cpu = time.perf_counter(), time.process_time()
+    for piece in work:
+        failures += len(handle(piece, context)["batchItemFailures"])
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    return Lap(seconds, cpu, meter.requests, failures, peak_memory(), meter.calls)
+
+
+def peak_memory() -> int:
+    """The most bytes this process has held in memory."""
+    # Not getrusage: on Linux its peak includes what the parent held when it started this process.
+    found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    return int(found[1]) * 1024 if found else 0
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    name, latency = sys.argv[1:]
+    answers = os.fdopen(os.dup(1), "wb")
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    meter = Meter(float(latency))
+    handle = contestant(name, meter)
+    while True:
+        try:
+            work = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        pickle.dump(run(handle, meter, work), answers)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()
