@@ -1,0 +1,74 @@
+"""`python -m tests.simulation`: run seeds, explain one, or show that mutations are found."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from multiprocessing.pool import Pool
+from pathlib import Path
+
+from tests.simulation.farm import explain, farm, find, hunt
+from tests.simulation.mutations import MUTATIONS
+
+KEPT = Path(__file__).with_name("seeds.txt")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says; returns 1 if a promise was broken, or a mutation not found."""
+    parser = argparse.ArgumentParser("python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=1000, metavar="N", help="how many seeds to run")
+    parser.add_argument("--start", type=int, metavar="S", help="the first of them (else it is made up)")
+    parser.add_argument("--seed", type=int, metavar="X", help="tell the history of one seed")
+    parser.add_argument("--mutations", action="store_true", help="put each mutation in, and find it")
+    parser.add_argument("--mutation", choices=sorted(MUTATIONS), help="with --seed: put this mutation in")
+    parser.add_argument("--processes", type=int, default=2, metavar="P", help="how many at a time")
+    options = parser.parse_args(arguments)
+    with farm(options.processes) as pool:
+        if options.seed is not None:
+            print(pool.apply(explain, (options.seed, options.mutation)))
+            return 0
+        if options.mutations:
+            return _mutations(pool)
+        start = secrets.randbelow(10**9) if options.start is None else options.start
+        print(f"seeds {start} to {start + options.seeds - 1}, after {len(kept())} kept ones", flush=True)
+        return _seeds(pool, (*kept(), *range(start, start + options.seeds)))
+
+
+def kept() -> list[int]:
+    """The seeds that have failed once."""
+    lines = (line.partition("#")[0].strip() for line in KEPT.read_text().splitlines())
+    return [int(line) for line in lines if line]
+
+
+def _seeds(pool: Pool, seeds: Iterable[int]) -> int:
+    began = time.monotonic()
+    runs = calls = 0
+    for verdict in hunt(pool, seeds):
+        runs += verdict.runs
+        calls += verdict.calls
+        if verdict.failed is not None:
+            print(f"seed {verdict.failed} FAILED: {verdict.violation}", flush=True)
+            print(pool.apply(explain, (verdict.failed,)))
+            print(f"run it again: python -m tests.simulation --seed {verdict.failed}; keep it in {KEPT.name}")
+            return 1
+    took = time.monotonic() - began
+    print(f"{runs} histories with {calls} calls kept every promise, {runs / took * 60:.0f} a minute")
+    return 0
+
+
+def _mutations(pool: Pool) -> int:
+    print("| mutation | found after | of at most | violates |\n|---|---|---|---|")
+    missed = 0
+    for name, verdict in zip(MUTATIONS, pool.imap(find, MUTATIONS), strict=True):
+        found = verdict.violation
+        missed += found is None
+        needed, what = (f"{verdict.runs} seeds", found.invariant) if found else ("**not found**", "")
+        print(f"| {name} | {needed} | {MUTATIONS[name].seeds} | {what} |", flush=True)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

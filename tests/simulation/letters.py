@@ -1,0 +1,131 @@
+"""What the OMS sends: orders, cancellations, repeats, nonsense."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+from tests.engines import FakeClock
+
+_NOW = datetime.fromtimestamp(FakeClock().now, UTC)
+_FRESH = _NOW.isoformat()
+_OLD = (_NOW - timedelta(days=89, seconds=90)).isoformat()
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One message to the inventory queue, and what is meant by it.
+
+    `kind` is `reserve`, `invalid` (a reservation to be answered INVALID_REQUEST), `too many`, `release`, or
+    `poison`, which cannot be answered at all; `items` are those of a `reserve`, added up by SKU.
+    """
+
+    at: float
+    kind: str
+    order_id: str
+    body: str
+    items: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def poison(self) -> bool:
+        return self.kind == "poison"
+
+    def only(self, skus: Collection[str]) -> Letter:
+        """The same reservation, of these of its SKUs."""
+        items = {sku: units for sku, units in self.items.items() if sku in skus}
+        lines = [{"sku": sku, "quantity": units} for sku, units in items.items()]
+        return replace(self, items=items, body=json.dumps(json.loads(self.body) | {"items": lines}))
+
+    def __str__(self) -> str:
+        what = " ".join(f"{units} {sku}" for sku, units in self.items.items()) or self.body
+        plain = f"{self.kind} {self.order_id}"
+        told = plain if self.kind == "release" else f"{plain}: {what}"
+        return told if len(told) < 300 else told[:300] + "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """How likely it is that a message is repeated, an order is cancelled, something is odd."""
+
+    repeated: float
+    cancelled: float
+    odd: float
+
+
+def correspondence(
+    rng: Random, skus: Sequence[str], orders: int, window: float, habits: Habits
+) -> tuple[Letter, ...]:
+    """All letters about so many orders, in order of time."""
+    sent: list[Letter] = []
+    for number in range(orders):
+        order_id = f"o{number}"
+        at = rng.uniform(0, window)
+        first = (_odd if rng.random() < habits.odd / 2 else _reserve)(rng, at, order_id, skus)
+        if rng.random() > 0.05:
+            sent.append(first)
+        while rng.random() < habits.repeated:
+            again = replace(first, at=_near(rng, at, window))
+            sent.append(_reserve(rng, again.at, order_id, skus) if rng.random() < habits.odd / 2 else again)
+        if rng.random() < habits.cancelled:
+            release = _release(_near(rng, at, window), order_id)
+            sent.append(release)
+            while rng.random() < max(habits.repeated, 0.3):
+                sent.append(replace(release, at=_near(rng, release.at, window)))
+    return tuple(sorted(sent, key=lambda letter: letter.at))
+
+
+def _near(rng: Random, at: float, window: float) -> float:
+    """At the same moment, about then, later, or whenever."""
+    about, later = max(0.0, at + rng.uniform(-0.1, 0.3)), at + rng.uniform(0.5, 4)
+    return rng.choice((at, at, about, later, later, later, rng.uniform(0, window)))
+
+
+def _reserve(rng: Random, at: float, order_id: str, skus: Sequence[str]) -> Letter:
+    wanted = rng.sample(
+        skus, min(len(skus), rng.choice((40, 60, 99)) if len(skus) > 99 else rng.randint(1, 3))
+    )
+    lines = [{"sku": sku, "quantity": rng.choice((1, 1, 2, 3, 5))} for sku in wanted]
+    if rng.random() < 0.1:
+        lines.append({"sku": wanted[0], "quantity": 1})
+    items: dict[str, int] = {}
+    for line in lines:
+        items[line["sku"]] = items.get(line["sku"], 0) + line["quantity"]
+    return Letter(at, "reserve", order_id, _body("ReserveInventory", order_id, items=lines), items)
+
+
+def _release(at: float, order_id: str) -> Letter:
+    return Letter(at, "release", order_id, _body("ReleaseInventory", order_id, reason="cancelled"))
+
+
+def _odd(rng: Random, at: float, order_id: str, skus: Sequence[str]) -> Letter:
+    line = {"sku": rng.choice(skus), "quantity": 1}
+    kind, body = rng.choice(
+        (
+            ("poison", "{not json"),
+            ("poison", '["a", "list"]'),
+            ("poison", _body("ShipInventory", order_id, items=[line])),
+            ("poison", _body("ReserveInventory", "no such id!", items=[line])),
+            ("poison", _body("ReserveInventory", order_id, items=[line], timestamp=_OLD)),
+            ("poison", _body("ReleaseInventory", order_id, timestamp=_OLD)),
+            ("invalid", _body("ReserveInventory", order_id, items=[])),
+            ("invalid", _body("ReserveInventory", order_id, items=[line | {"quantity": 0}])),
+            ("invalid", _body("ReserveInventory", order_id, items=[line | {"quantity": 1.5}])),
+            ("invalid", _body("ReserveInventory", order_id, items=[line], customer_id=None)),
+            ("too many", None),
+        )
+    )
+    if body is None:
+        lines = [{"sku": f"T{n}", "quantity": 1} for n in range(rng.choice((100, 130)))]
+        body = _body("ReserveInventory", order_id, items=lines)
+    return Letter(at, kind, order_id, body)
+
+
+def _body(kind: str, order_id: str, **details: Any) -> str:
+    head = {"type": kind, "order_id": order_id, "timestamp": _FRESH}
+    if kind == "ReserveInventory":
+        head["customer_id"] = f"customer of {order_id}"
+    return json.dumps(head | details)
