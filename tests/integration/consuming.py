@@ -1,0 +1,144 @@
+"""Consumers on a stage: by the app's own handler, or as many as a test wants side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import cache
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ReadTimeoutError
+from botocore.httpsession import URLLib3Session
+
+import app
+from chalicelib.consumer.consumer import Consumer
+from chalicelib.consumer.publisher import Publisher
+from chalicelib.core.inbox import Message
+from chalicelib.store.transactions import OrderStore
+from local.stage import Stage
+from tests.engines import Network
+from tests.engines.network import Call, Fault
+from tests.invariants import check_transaction
+from tests.messages import text
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+NOW_MS = 1_750_000_000_000
+
+
+def invoke(*bodies: Any, receives: int = 1, seconds: float = 60) -> list[int]:
+    """Hand a batch to `app.on_sqs_message` as Lambda does; returns the positions of those that failed."""
+    records = [
+        {
+            "messageId": str(uuid4()),
+            "receiptHandle": "receipt",
+            "body": body if isinstance(body, str) else text(body),
+            "attributes": {
+                "ApproximateReceiveCount": str(receives),
+                "SentTimestamp": str(NOW_MS),
+                "SenderId": "oms",
+                "ApproximateFirstReceiveTimestamp": str(NOW_MS),
+            },
+            "messageAttributes": {},
+            "md5OfBody": "",
+            "eventSource": "aws:sqs",
+            "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:IMS-InventoryQueue",
+            "awsRegion": "us-east-1",
+        }
+        for body in bodies
+    ]
+    context = SimpleNamespace(
+        aws_request_id=str(uuid4()), get_remaining_time_in_millis=lambda: seconds * 1000
+    )
+    answer = app.on_sqs_message({"Records": records}, context)
+    failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+    return [number for number, record in enumerate(records) if record["messageId"] in failed]
+
+
+def put_stock(stage: Stage, stock: Mapping[str, int]) -> None:
+    """Stock that was there from the beginning."""
+    for sku, units in stock.items():
+        item = {"sku": {"S": sku}, "quantity": {"N": str(units)}, "updated_at": {"S": "2026-01-01T00:00:00Z"}}
+        stage.dynamodb.put_item(TableName=stage.tables.inventory_table, Item=item)
+
+
+def stock_of(stage: Stage, sku: str) -> int:
+    """The units of a SKU now."""
+    answer = stage.dynamodb.get_item(
+        TableName=stage.tables.inventory_table, Key={"sku": {"S": sku}}, ConsistentRead=True
+    )
+    return int(answer["Item"]["quantity"]["N"])
+
+
+def consumer_on(stage: Stage, script: Any = None) -> Consumer:
+    """A consumer with clients of its own, as a process of its own has them; `script` is a `Network`'s."""
+    network = Network(script or Proving())
+    store = OrderStore(network.client(_client(stage, "dynamodb")), stage.tables)
+    return Consumer(
+        store,
+        Publisher(network.client(_client(stage, "sqs")), stage.oms_queue_url),
+        stage.tables.record_ttl_days,
+    )
+
+
+@cache
+def _session() -> boto3.session.Session:
+    # It keeps the services' models, which take longer to read than all else.
+    return boto3.session.Session()
+
+
+def _client(stage: Stage, service: str) -> Any:
+    return _session().client(
+        service,
+        stage.env["AWS_REGION"],
+        aws_access_key_id=stage.env["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=stage.env["AWS_SECRET_ACCESS_KEY"],
+        endpoint_url=stage.env.get(f"AWS_ENDPOINT_URL_{service.upper()}", stage.env["AWS_ENDPOINT_URL"]),
+        config=Config(
+            connect_timeout=1, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2}
+        ),
+    )
+
+
+class Proving:
+    """A script that lets nothing go wrong but what `faults` say, and checks each transaction that is done."""
+
+    def __init__(self, faults: Callable[[Call], Fault | None] = lambda call: None) -> None:
+        self._faults = faults
+        self.committed = 0
+
+    def before(self, call: Call) -> Fault | None:
+        return self._faults(call)
+
+    def after(self, call: Call, result: Any) -> None:
+        if call.operation == "transact_write_items" and not isinstance(result, BaseException):
+            check_transaction(call.parameters["TransactItems"])
+            self.committed += 1
+
+
+def message(body: Any, sent_at: int = NOW_MS, receives: int = 1) -> Message:
+    """A delivery with an id of its own."""
+    return Message(str(uuid4()), body if isinstance(body, str) else json.dumps(body), sent_at, receives)
+
+
+def lose_answers(client: DynamoDBClient, operation: str, count: int) -> list[str]:
+    """Let the next `count` requests of an operation reach AWS, and their answers get lost.
+
+    Returns a list to which each such request's body is added.
+    """
+    lost: list[str] = []
+    session = URLLib3Session()
+
+    def send_and_lose(request: Any, **_: Any) -> None:
+        if len(lost) < count:
+            session.send(request)
+            lost.append(request.body.decode() if isinstance(request.body, bytes) else request.body)
+            raise ReadTimeoutError(endpoint_url=request.url)
+
+    client.meta.events.register(f"before-send.dynamodb.{operation}", send_and_lose)
+    return lost

@@ -1,0 +1,271 @@
+"""The consumer's handler on the embedded AWS, with events as Lambda hands them over."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import app
+from chalicelib import clients
+from chalicelib.core.answers import AnswerType, event_id
+from local.poller import Poller
+from local.stage import Stage
+from tests.engines import Crash
+from tests.engines.faults import crash_after, crash_before
+from tests.engines.network import Call, Fault
+from tests.integration.consuming import (
+    Proving,
+    consumer_on,
+    invoke,
+    lose_answers,
+    message,
+    put_stock,
+    stock_of,
+)
+from tests.invariants import check, drain, read_state
+from tests.messages import release, reserve, text
+from tests.rest import forget_clients
+from tests.unit.consumer.shop import Shop
+
+
+@pytest.fixture
+def shop(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    """A stage to which the app's handler is set."""
+    for name, value in stage.env.items():
+        monkeypatch.setenv(name, value)
+    forget_clients()
+    clients.consumer()
+    yield stage
+    clients.dynamodb().close()
+    clients.sqs().close()
+    forget_clients()
+
+
+class RoundTrips:
+    """Requests to AWS, counted on the wire, botocore's own retries included."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+        for client in (clients.dynamodb(), clients.sqs()):
+            client.meta.events.register("before-send", self._count)
+
+    def _count(self, event_name: str, **_: Any) -> None:
+        self.made.append(event_name.rpartition(".")[2])
+
+    def of(self, *bodies: Any, receives: int = 1) -> list[str]:
+        """The requests that a batch takes."""
+        self.made.clear()
+        assert invoke(*bodies, receives=receives) == []
+        return list(self.made)
+
+
+def told(stage: Stage) -> dict[str, list[dict[str, Any]]]:
+    """What the OMS has got since the last look, by order."""
+    answers: dict[str, list[dict[str, Any]]] = {}
+    for body in drain(stage, stage.oms_queue_url):
+        event = json.loads(body)
+        answers.setdefault(event["order_id"], []).append(event)
+    return answers
+
+
+class TestRoundTrips:
+    def test_ten_orders_in_stock_take_three(self, shop: Stage) -> None:
+        put_stock(shop, {"A": 100, "B": 100})
+        trips = RoundTrips()
+        batch = [reserve(f"o{n}", {"A": 1, "B": 2}) for n in range(10)]
+        assert trips.of(*batch) == ["TransactWriteItems", "SendMessageBatch", "BatchExecuteStatement"]
+        check(read_state(shop, [text(body) for body in batch]), {"A": 100, "B": 100})
+
+    def test_ten_with_three_rejected_take_four_and_four_again_when_the_shortage_is_known(
+        self, shop: Stage
+    ) -> None:
+        put_stock(shop, {"A": 7, "B": 100})
+        trips = RoundTrips()
+        first = [reserve(f"o{n}", {"A": 1}) for n in range(10)]
+        done = ["TransactWriteItems", "SendMessageBatch", "BatchExecuteStatement"]
+        assert trips.of(*first) == ["TransactWriteItems", *done]
+        second = [reserve(f"p{n}", {"B": 1} if n < 7 else {"A": 1}) for n in range(10)]
+        assert trips.of(*second) == ["BatchGetItem", *done]
+        check(read_state(shop, [text(body) for body in first + second]), {"A": 7, "B": 100})
+
+    def test_ten_with_two_duplicates_take_four(self, shop: Stage) -> None:
+        put_stock(shop, {"A": 100})
+        trips = RoundTrips()
+        batch = [reserve(f"o{n}", {"A": 1}) for n in range(10)]
+        invoke(*batch[:2])
+        done = ["TransactWriteItems", "SendMessageBatch", "BatchExecuteStatement"]
+        assert trips.of(*batch) == ["TransactWriteItems", *done]
+        assert stock_of(shop, "A") == 90
+        check(read_state(shop, [text(body) for body in batch]), {"A": 100})
+
+    def test_ten_redelivered_take_one_if_all_were_answered_and_four_if_none_was_settled(
+        self, shop: Stage
+    ) -> None:
+        put_stock(shop, {"A": 100})
+        trips = RoundTrips()
+        batch = [reserve(f"o{n}", {"A": 1}) for n in range(10)]
+        done = ["TransactWriteItems", "SendMessageBatch", "BatchExecuteStatement"]
+        assert trips.of(*batch, receives=2) == ["BatchGetItem", *done]
+        assert trips.of(*batch, receives=2) == ["BatchGetItem"]
+
+    def test_ten_releases_take_four(self, shop: Stage) -> None:
+        put_stock(shop, {"A": 100})
+        trips = RoundTrips()
+        invoke(*(reserve(f"o{n}", {"A": 1}) for n in range(10)))
+        done = ["TransactWriteItems", "SendMessageBatch", "BatchExecuteStatement"]
+        assert trips.of(*(release(f"o{n}") for n in range(10))) == ["BatchGetItem", *done]
+        assert stock_of(shop, "A") == 100
+
+
+class TestOneOfEach:
+    def test_everything_at_once_comes_out_as_in_memory(self, shop: Stage) -> None:
+        """The same two batches on the embedded AWS and on the in-memory one end in the same answers."""
+        stock = {"A": 5, "B": 0, "C": 9}
+        first = [
+            reserve("ok", {"A": 2, "C": 1}),
+            reserve("short", {"A": 9, "C": 1}),
+            reserve("gone", {"B": 1, "X": 1}),
+            reserve("bad", {"A": 0}),
+            reserve("many", {f"S{n}": 1 for n in range(100)}),
+            reserve("ok", {"A": 2, "C": 1}),
+            release("unknown"),
+            reserve("unknown", {"C": 1}),
+            "not JSON",
+        ]
+        second = [release("ok"), release("short"), reserve("ok", {"C": 9}), reserve("late", {"A": 5})]
+        memory = Shop(stock)
+        put_stock(shop, stock)
+        for batch in (first, second):
+            assert invoke(*batch) == memory.settle(*batch)
+        here = told(shop)
+        there: dict[str, list[dict[str, Any]]] = {}
+        for answer in memory.answers:
+            there.setdefault(answer["order_id"], []).append(answer)
+        for answers in (*here.values(), *there.values()):
+            answers.sort(key=lambda answer: str(answer["type"]))
+            for answer in answers:
+                del answer["timestamp"]
+        assert here == there
+        assert {sku: stock_of(shop, sku) for sku in stock} == memory.stock
+
+    def test_ninety_nine_skus_and_the_largest_fields(self, shop: Stage) -> None:
+        skus = [f"{n:02}{'x' * 62}" for n in range(99)]
+        put_stock(shop, dict.fromkeys(skus, 1))
+        batch = [
+            reserve("o" * 128, dict.fromkeys(skus, 1), customer_id="😀" * 256),
+            reserve("p" * 128, dict.fromkeys(skus, 10**9), customer_id="\uffff" * 256),
+        ]
+        assert invoke(*batch) == []
+        assert {order: [a["type"] for a in answers] for order, answers in told(shop).items()} == {
+            "o" * 128: ["InventoryReserved"],
+            "p" * 128: ["InventoryReservationFailed"],
+        }
+
+    def test_a_batch_that_needs_several_transactions(self, shop: Stage) -> None:
+        stock = {f"S{n}": 40 for n in range(30)}
+        put_stock(shop, stock)
+        batch = [reserve(f"o{n}", {f"S{n % 30}": 1, f"S{n % 7}": 1}) for n in range(1_000)]
+        assert invoke(*batch) == []
+        check(read_state(shop, [text(body) for body in batch]), stock)
+
+
+class TestLostAnswers:
+    @pytest.mark.parametrize("count", [1, 2, 3])
+    def test_a_transaction_whose_answer_is_lost_is_never_applied_twice(self, shop: Stage, count: int) -> None:
+        """One loss is met by botocore's own retry, more of them by ours."""
+        put_stock(shop, {"A": 5})
+        lost = lose_answers(clients.dynamodb(), "TransactWriteItems", count)
+        batch = [reserve("a", {"A": 2}), reserve("b", {"A": 2})]
+        assert invoke(*batch) == []
+        assert len(lost) == count
+        assert stock_of(shop, "A") == 1
+        check(read_state(shop, [text(body) for body in batch]), {"A": 5})
+
+    @pytest.mark.parametrize("count", [1, 2, 3])
+    def test_a_release_whose_answer_is_lost_gives_back_once(self, shop: Stage, count: int) -> None:
+        put_stock(shop, {"A": 5})
+        batch = [reserve("a", {"A": 2}), release("a")]
+        assert invoke(batch[0]) == []
+        lost = lose_answers(clients.dynamodb(), "TransactWriteItems", count)
+        assert invoke(batch[1]) == []
+        assert len(lost) == count
+        assert stock_of(shop, "A") == 5
+        check(read_state(shop, [text(body) for body in batch]), {"A": 5})
+
+    def test_a_mark_whose_answer_is_lost_leaves_the_order_settled(self, shop: Stage) -> None:
+        put_stock(shop, {"A": 5})
+        lose_answers(clients.dynamodb(), "BatchExecuteStatement", 2)
+        body = reserve("a", {"A": 2})
+        assert invoke(body) == []
+        assert RoundTrips().of(body, receives=2) == ["BatchGetItem"]
+        check(read_state(shop, [text(body)]), {"A": 5})
+
+
+def at(operation: str, fault: Fault) -> Any:
+    """A fault at the first call of an operation."""
+    waiting = [fault]
+
+    def faults(call: Call) -> Fault | None:
+        return waiting.pop() if waiting and call.operation == operation else None
+
+    return faults
+
+
+class TestCrashes:
+    @pytest.mark.parametrize(
+        ("operation", "fault", "sent"),
+        [
+            ("transact_write_items", crash_before, 1),
+            ("transact_write_items", crash_after, 1),
+            ("send_message_batch", crash_before, 1),
+            ("send_message_batch", crash_after, 2),
+            ("batch_execute_statement", crash_before, 2),
+            ("batch_execute_statement", crash_after, 1),
+        ],
+    )
+    @pytest.mark.parametrize("kind", ["reserve", "release"])
+    def test_redelivery_answers_with_the_same_event_and_moves_the_stock_once(
+        self, shop: Stage, kind: str, operation: str, fault: Fault, sent: int
+    ) -> None:
+        put_stock(shop, {"A": 5})
+        pace = Shop().pace
+        batch = [reserve("o", {"A": 2})]
+        if kind == "release":
+            assert invoke(*batch) == []
+            drain(shop, shop.oms_queue_url)
+            batch = [release("o")]
+        dying = consumer_on(shop, Proving(at(operation, fault)))
+        with pytest.raises(Crash):
+            dying.settle([message(body) for body in batch], pace())
+        assert invoke(*batch, receives=2) == []
+        assert stock_of(shop, "A") == (3 if kind == "reserve" else 5)
+        answers = told(shop)["o"]
+        assert len(answers) == sent
+        assert all(answer == answers[0] for answer in answers)
+        expected = AnswerType.RESERVED if kind == "reserve" else AnswerType.RELEASED
+        assert answers[0]["event_id"] == event_id("o", expected)
+        assert RoundTrips().of(*batch, receives=3) == ["BatchGetItem"]
+
+
+def test_through_the_queue_all_is_answered_but_the_poison_which_becomes_dead_letters(shop: Stage) -> None:
+    stock = {"A": 12, "B": 3}
+    put_stock(shop, stock)
+    batch = [reserve(f"o{n}", {"A": 1, "B": n % 2 + 1}) for n in range(12)]
+    batch += [release(f"o{n}") for n in range(0, 12, 3)]
+    bodies = [text(body) for body in batch] + ["poison", text({"type": "Unknown", "order_id": "o"})]
+    for body in bodies:
+        shop.sqs.send_message(QueueUrl=shop.inventory_queue_url, MessageBody=body)
+    # What fails comes again at once.
+    shop.sqs.set_queue_attributes(QueueUrl=shop.inventory_queue_url, Attributes={"VisibilityTimeout": "0"})
+    poller = Poller(shop.sqs, shop.inventory_queue_url, app.on_sqs_message, time_limit=30, wait_seconds=0)
+    received: Counter[int] = Counter()
+    while count := poller.poll():
+        received[count] += 1
+        assert received.total() < 50, "the queue does not get empty"
+    state = read_state(shop, bodies)
+    assert sorted(state.dead) == sorted(bodies[-2:])
+    check(state, stock)

@@ -1,0 +1,244 @@
+"""Many consumers and callers of the API at work on the same few SKUs, on the embedded AWS."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+
+from chalicelib.consumer.consumer import Consumer
+from chalicelib.consumer.pace import Pace
+from chalicelib.core.adjustments import Adjustment, IdempotencyKey
+from chalicelib.core.inbox import Message
+from chalicelib.errors import Conflict, Contended, NotFound
+from chalicelib.store.adjustments import Adjustments
+from local.stage import Stage
+from tests.engines.faults import (
+    reset_after_effect,
+    throttled,
+    timed_out_after_effect,
+    timed_out_before_effect,
+)
+from tests.engines.network import Call, Fault
+from tests.integration.consuming import Proving, consumer_on, message, put_stock, stock_of
+from tests.invariants import check, drain, read_state
+from tests.messages import release, reserve, text
+
+SECONDS = 60.0
+
+
+def pace(rng: Random) -> Pace:
+    return Pace(remaining=lambda: SECONDS, reserve=1.0, rng=rng)
+
+
+class Deliveries:
+    """What the consumers get: every message at least once, some twice, some to two consumers at once."""
+
+    def __init__(self, bodies: Sequence[str], rng: Random) -> None:
+        self._waiting = [message(body) for body in bodies]
+        self._rng = rng
+        self._lock = threading.Lock()
+        self._open = 0
+        rng.shuffle(self._waiting)
+
+    def take(self) -> list[Message] | None:
+        """A batch; empty if others are at work on the last ones, None when all is done."""
+        with self._lock:
+            batch = [self._waiting.pop() for _ in range(min(self._rng.randint(1, 10), len(self._waiting)))]
+            for delivered in batch:
+                if self._rng.random() < 0.15:
+                    self._waiting.insert(self._rng.randint(0, len(self._waiting)), again(delivered))
+            self._open += bool(batch)
+            return batch if batch or self._open else None
+
+    def done(self, batch: Sequence[Message], failed: set[str]) -> None:
+        """Take the result of a batch; what failed comes again."""
+        with self._lock:
+            self._waiting += [again(delivered) for delivered in batch if delivered.id in failed]
+            self._open -= 1
+
+
+def again(delivered: Message) -> Message:
+    return message(delivered.body, receives=delivered.receives + 1)
+
+
+def consume(consumer: Consumer, deliveries: Deliveries, seed: int) -> None:
+    rng = Random(seed)
+    while (batch := deliveries.take()) is not None:
+        failed: set[str] = {delivered.id for delivered in batch}
+        try:
+            failed = consumer.settle(batch, pace(rng)) if batch else set()
+        finally:
+            if batch:
+                deliveries.done(batch, failed)
+
+
+def all_at_once(*jobs: Callable[[], object]) -> None:
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        for future in [pool.submit(job) for job in jobs]:
+            future.result()
+
+
+def adjust(stage: Stage, skus: Sequence[str], seed: int, changes: int) -> None:
+    """Change stock as the API does, each change sent twice under its idempotency key."""
+    rng = Random(seed)
+    adjustments = Adjustments(stage.dynamodb, stage.tables)
+    for number in range(changes):
+        sku, key = rng.choice(skus), IdempotencyKey(f"caller-{seed}", str(number))
+        delta, quantity = rng.randint(-4, 6) or 1, rng.randint(0, 20)
+        for _ in range(2):
+            try:
+                if number % 5:
+                    adjustments.adjust(sku, Adjustment(delta, "CORRECTION"), datetime.now(UTC), key)
+                else:
+                    adjustments.set_quantity(sku, quantity, datetime.now(UTC), key=key)
+            except (Conflict, Contended):
+                pass
+
+
+def remove_and_restore(stage: Stage, sku: str, stop: threading.Event) -> None:
+    """Delete a SKU whenever it is sold out, as the API allows, and create it anew at 0."""
+    table, key = stage.tables.inventory_table, {"sku": {"S": sku}}
+    adjustments = Adjustments(stage.dynamodb, stage.tables)
+    number = 0
+    while not stop.wait(0.02):
+        number += 1
+        try:
+            stage.dynamodb.delete_item(
+                TableName=table,
+                Key=key,
+                ConditionExpression="quantity = :none",
+                ExpressionAttributeValues={":none": {"N": "0"}},
+            )
+            stop.wait(0.05)
+            item = {**key, "quantity": {"N": "0"}, "updated_at": {"S": "…"}}
+            stage.dynamodb.put_item(
+                TableName=table, Item=item, ConditionExpression="attribute_not_exists(sku)"
+            )
+            adjustments.adjust(sku, Adjustment(3, "RECEIVED"), datetime.now(UTC))
+        except (stage.dynamodb.exceptions.ConditionalCheckFailedException, Conflict, Contended, NotFound):
+            continue
+
+
+def story(rng: Random, skus: Sequence[str], count: int) -> list[str]:
+    """Orders, some of them released (now and then before or without a reserve), some bad, some twice."""
+    bodies: list[Any] = []
+    for number in range(count):
+        order_id = f"o{number}"
+        items = {sku: rng.randint(1, 3) for sku in rng.sample(skus, rng.randint(1, 3))}
+        if rng.random() < 0.03:
+            items["UNKNOWN"] = 1
+        if rng.random() < 0.03:
+            items = {"BAD SKU": 0}
+        if rng.random() < 0.97:
+            bodies.append(text(reserve(order_id, items)))
+        if rng.random() < 0.03:
+            bodies.append(text(reserve(order_id, {rng.choice(skus): 1})))
+        if rng.random() < 0.4:
+            bodies.append(text(release(order_id)))
+    return bodies
+
+
+def test_the_invariants_hold_whatever_many_consumers_and_callers_do_at_once(stage: Stage) -> None:
+    rng = Random(1)
+    skus = [f"S{n}" for n in range(6)]
+    initial = {sku: rng.randint(0, 120) for sku in skus} | {"FLEETING": 2}
+    put_stock(stage, initial)
+    bodies = story(rng, [*skus, "FLEETING"], 500)
+    deliveries = Deliveries(bodies, rng)
+    scripts = [Proving() for _ in range(10)]
+    consumers = [consumer_on(stage, script) for script in scripts]
+    stop = threading.Event()
+
+    def work() -> None:
+        try:
+            all_at_once(
+                *(
+                    lambda number=number, one=one: consume(one, deliveries, number)  # type: ignore[misc]
+                    for number, one in enumerate(consumers)
+                ),
+                *(lambda n=n: adjust(stage, skus, n, 25) for n in range(2)),  # type: ignore[misc]
+            )
+        finally:
+            stop.set()
+
+    all_at_once(work, lambda: remove_and_restore(stage, "FLEETING", stop))
+    state = read_state(stage, bodies)
+    check(state, initial)
+    assert all(script.committed for script in scripts), "a consumer had nothing to do"
+    answers = Counter(json.loads(body)["type"] for body in state.answers)
+    assert set(answers) == {"InventoryReserved", "InventoryReservationFailed", "InventoryReleased"}
+
+
+def test_the_invariants_hold_when_calls_fail_as_well(stage: Stage) -> None:
+    kinds: list[Fault] = [
+        throttled,
+        timed_out_before_effect,
+        timed_out_after_effect,
+        reset_after_effect,
+    ]
+
+    def unlucky(seed: int) -> Callable[[Call], Fault | None]:
+        rng = Random(seed)
+        return lambda call: rng.choice(kinds) if rng.random() < 0.15 else None
+
+    rng = Random(3)
+    initial = {f"S{n}": rng.randint(0, 60) for n in range(4)}
+    put_stock(stage, initial)
+    bodies = story(rng, list(initial), 250)
+    deliveries = Deliveries(bodies, rng)
+    consumers = [consumer_on(stage, Proving(unlucky(seed))) for seed in range(8)]
+    all_at_once(
+        *(
+            lambda number=number, one=one: consume(one, deliveries, number)  # type: ignore[misc]
+            for number, one in enumerate(consumers)
+        )
+    )
+    check(read_state(stage, bodies), initial)
+
+
+def test_of_twenty_orders_racing_for_the_last_five_units_five_get_them(stage: Stage) -> None:
+    put_stock(stage, {"A": 5})
+    consumers = [consumer_on(stage) for _ in range(16)]
+    orders = [reserve(f"o{n}", {"A": 1}) for n in range(20)]
+    ready = threading.Barrier(len(orders))
+
+    def race(number: int) -> set[str]:
+        ready.wait()
+        consumer = consumers[number % len(consumers)]
+        return consumer.settle([message(orders[number])], pace(Random(number)))
+
+    with ThreadPoolExecutor(len(orders)) as pool:
+        assert list(pool.map(race, range(len(orders)))) == [set()] * len(orders)
+    assert stock_of(stage, "A") == 0
+    state = read_state(stage, [text(order) for order in orders])
+    check(state, {"A": 5})
+    answers = [json.loads(body) for body in state.answers]
+    assert Counter(answer["type"] for answer in answers) == {
+        "InventoryReserved": 5,
+        "InventoryReservationFailed": 15,
+    }
+    assert {answer["items"][0]["available"] for answer in answers if "reason" in answer} == {0}
+
+
+def test_one_order_that_many_consumers_get_at_once_is_settled_once(stage: Stage) -> None:
+    put_stock(stage, {"A": 100})
+    consumers = [consumer_on(stage) for _ in range(12)]
+    bodies = [text(reserve("o", {"A": 3})), text(release("o"))]
+    for body, left in zip(bodies, (97, 100), strict=True):
+        ready = threading.Barrier(len(consumers))
+
+        def race(consumer: Consumer, body: str = body, ready: threading.Barrier = ready) -> set[str]:
+            ready.wait()
+            return consumer.settle([message(body)], pace(Random(1)))
+
+        with ThreadPoolExecutor(len(consumers)) as pool:
+            assert list(pool.map(race, consumers)) == [set()] * len(consumers)
+        assert stock_of(stage, "A") == left
+    answers = drain(stage, stage.oms_queue_url)
+    assert len(set(answers)) == 2, "each answer is the same however often it is sent"
