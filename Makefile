@@ -2,6 +2,8 @@
 SHELL := /bin/sh
 PORT ?= 8000
 AWS_PORT ?= 4566
+# Of tests at once: much of their time is waiting, so more than there are cores.
+WORKERS ?= 4
 # The first Python on the path that is new enough; choose another with `make PYTHON=…`.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -21,7 +23,7 @@ demo: venv ## play the story of an order, against a stack that runs
 
 .PHONY: test
 test: venv ## run all tests, with coverage
-	$(BIN)/pytest --cov --cov-report=term
+	$(BIN)/pytest -n $(WORKERS) --dist loadscope --cov --cov-report=term
 
 .PHONY: e2e
 e2e: venv ## run the end-to-end tests, against the stage in the environment if there is one
