@@ -44,9 +44,12 @@ class Consumer:
         self.report.received(messages, inbox)
         failed = {message.id for message, _ in inbox.poison}
         # Releases first: a reservation whose release is in the same batch then takes no stock at all.
-        for tasks, work in ((inbox.releases, self._release), (inbox.reserves, self._reserve)):
-            outbox = Outbox(self.publisher, self.store, pace, self.report)
-            unsettled = work(list(tasks.values()), outbox, pace) if tasks else set()
+        # Half of the time is kept for the reservations, which a release that is stuck must not hold back.
+        first = pace.half() if inbox.reserves else pace
+        passes = ((inbox.releases, self._release, first), (inbox.reserves, self._reserve, pace))
+        for tasks, work, its_pace in passes:
+            outbox = Outbox(self.publisher, self.store, its_pace, self.report)
+            unsettled = work(list(tasks.values()), outbox, its_pace) if tasks else set()
             failed |= {message.id for order_id in unsettled for message in tasks[order_id].messages}
             self.report.answered(tasks, outbox.delivered, unsettled)
         self.report.unsettled(len(failed))
@@ -60,13 +63,16 @@ class Consumer:
 
     def _release(self, tasks: Sequence[Task], outbox: Outbox, pace: Pace) -> set[str]:
         releasing = Releasing(self.store, outbox, pace, self.report)
+        orders: list[Cancelled] = []
 
-        def settle(unread: Group[Release]) -> set[str]:
+        def look_up(group: Group[Release]) -> set[str]:
             # What an order gives back, and so how many fit into a transaction, stands in its record.
-            records = self.store.read(unread.order_ids, (), pace.pause).records
-            orders = [Cancelled(order_id, records[order_id]) for order_id in unread.order_ids]
-            return work_through([Group(group) for group in pack(orders)], releasing.settle, pace, self.report)
+            records = self.store.read(group.order_ids, (), pace.pause).records
+            orders.extend(Cancelled(order_id, records[order_id]) for order_id in group.order_ids)
+            return set()
 
-        orders = [task.command for task in tasks if isinstance(task.command, Release)]
-        chunks = [Group(orders[start : start + MAX_KEYS]) for start in range(0, len(orders), MAX_KEYS)]
-        return work_through(chunks, settle, pace, self.report)
+        asked = [task.command for task in tasks if isinstance(task.command, Release)]
+        chunks = [Group(asked[start : start + MAX_KEYS]) for start in range(0, len(asked), MAX_KEYS)]
+        unread = work_through(chunks, look_up, pace, self.report)
+        groups = [Group(group) for group in pack(orders)]
+        return unread | work_through(groups, releasing.settle, pace, self.report)

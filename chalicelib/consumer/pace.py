@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from random import Random
 from typing import Final, Protocol
@@ -42,6 +42,11 @@ class Pace:
             remaining=lambda: context.get_remaining_time_in_millis() / 1000,
             reserve=min(RESERVE_SECONDS, limit / 3),
         )
+
+    def half(self) -> Pace:
+        """The pace for the first half of the time that is left."""
+        spare = max(0.0, self.remaining() - self.reserve)
+        return replace(self, reserve=self.reserve + spare / 2)
 
     def check(self) -> None:
         """Raise `OutOfTime` if nothing new should be begun."""

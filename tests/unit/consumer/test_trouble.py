@@ -296,11 +296,38 @@ class TestConflicts:
         assert shop.told() == {f"b{n}": ["Reserved"] for n in range(7)}
 
     def test_a_release_that_never_gets_through_does_not_hold_back_the_reserves(self) -> None:
-        shop = Shop({"HOT": 99, "B": 99})
+        shop = Shop({"HOT": 99, "B": 9_999})
         shop.settle(reserve("hot", {"HOT": 1}))
         shop.fail(TRANSACT, *[if_it_holds("HOT", Conflict([0]))] * FOREVER)
-        assert shop.settle(release("hot"), reserve("b", {"B": 1}), release("c")) == [0]
-        assert shop.told() == {"hot": ["Reserved"], "b": ["Reserved"], "c": ["Released"]}
+        shop.script.seconds = 0.02
+        batch = [reserve(f"b{n}", {"B": 1}) for n in range(1_000)]
+        assert shop.settle(release("hot"), *batch, release("c")) == [0]
+        assert shop.told() == {
+            "hot": ["Reserved"],
+            "c": ["Released"],
+            **{f"b{n}": ["Reserved"] for n in range(1_000)},
+        }
+
+    def test_a_release_that_never_gets_through_does_not_hold_back_other_releases(self) -> None:
+        shop = Shop({"HOT": 99})
+        shop.settle(reserve("hot", {"HOT": 1}))
+        shop.fail(TRANSACT, *[if_it_holds("HOT", Conflict([0]))] * FOREVER)
+        shop.script.seconds = 0.02
+        batch = [release(f"r{n}") for n in range(500)]
+        assert shop.settle(release("hot"), *batch) == [0]
+        assert shop.counts[READ] == 6
+
+    def test_a_release_alone_may_use_all_of_the_time(self) -> None:
+        shop = Shop({"HOT": 99})
+        shop.settle(reserve("hot", {"HOT": 1}))
+        begin = shop.stage.clock.now
+
+        def till_late(call: Call) -> Any:
+            late = shop.stage.clock.now > begin + LIMIT_SECONDS * 0.7
+            return call.proceed() if late else Conflict([0])(call)
+
+        shop.fail(TRANSACT, *[till_late] * FOREVER)
+        assert shop.settle(release("hot")) == []
 
     def test_stock_that_changes_at_every_try_is_contention_and_not_an_answer(self) -> None:
         shop = Shop({"A": 1, "B": 9})
