@@ -15,6 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.client import Api, Reply
+from local.emulator import bypass_proxies
 from local.oms import Message, Oms, new_id, release, reserve
 
 ENV_FILE: Final = Path(os.environ.get("IMS_ENV", ".local/env"))
@@ -170,7 +171,7 @@ def _load(file: Path) -> None:
     for line in file.read_text().splitlines():
         name, _, value = line.partition("=")
         os.environ[name] = value
-    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
+    bypass_proxies()
 
 
 def _fail(message: str) -> int:

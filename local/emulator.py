@@ -67,6 +67,7 @@ class Emulator:
         return emulator
 
     def _wait_until_ready(self, output: Path) -> None:
+        bypass_proxies()
         deadline = time.monotonic() + _READY_SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:
             with (
@@ -99,6 +100,14 @@ def running(
         yield emulator
     finally:
         emulator.stop()
+
+
+def bypass_proxies() -> None:
+    """Have this process and its children call loopback directly, whatever proxy this machine uses."""
+    for name in ("NO_PROXY", "no_proxy"):
+        hosts = os.environ.get(name, "").split(",")
+        if HOST not in hosts:
+            os.environ[name] = ",".join(filter(None, [*hosts, HOST]))
 
 
 def listen(port: int = 0) -> socket.socket:

@@ -12,6 +12,7 @@ import shutil
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,19 +25,31 @@ from local.snapshots import Snapshots, take
 _WATCH_SECONDS: Final = 0.5
 _SNAPSHOT_SECONDS: Final = 1.0
 _SNAPSHOT_SHARE: Final = 0.1  # of the time, at the most: the event loop stands still for each
+_OUR_NAMES: Final = (b"127.0.0.1", b"localhost")
 _READS: Final = ("Get", "BatchGet", "Describe", "List", "Query", "Scan", "Receive", "TransactGet")
 
 
-class Watched:
-    """MiniStack as an ASGI application that notes when it may have changed something."""
+class Guarded:
+    """MiniStack as an ASGI application; `changed` tells whether it may hold something new.
+
+    It answers no web page: it knows no credentials, and a page could read, write and reset all that it holds.
+    A browser says where a page comes from, or calls us by the name that the page was loaded from.
+    """
 
     changed = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await ministack(scope, receive, send)  # type: ignore[no-untyped-call]
+            return
+        headers = dict(scope["headers"])
+        if b"origin" in headers or headers.get(b"host", b"").partition(b":")[0] not in _OUR_NAMES:
+            await send({"type": "http.response.start", "status": 403, "headers": []})
+            await send({"type": "http.response.body", "body": b"not for web pages"})
+            return
         await ministack(scope, receive, send)  # type: ignore[no-untyped-call]
-        if scope["type"] == "http":
-            target = dict(scope["headers"]).get(b"x-amz-target", b"").decode("latin-1")
-            self.changed |= not target.rpartition(".")[2].startswith(_READS)
+        action = headers.get(b"x-amz-target", b"").decode("latin-1").rpartition(".")[2]
+        self.changed |= not action.startswith(_READS)
 
 
 async def run(socket: int, parent: int, folder: Path | None) -> None:
@@ -48,35 +61,38 @@ async def run(socket: int, parent: int, folder: Path | None) -> None:
     config.loglevel = "ERROR"
     config.keep_alive_timeout = 75
     config.graceful_timeout = 1  # long polls are cut short
-    watched = Watched()
-    helpers = [asyncio.create_task(_end_with(parent, stop))]
-    if folder:
-        snapshots = Snapshots(folder)
-        snapshots.restore()
-        helpers.append(asyncio.create_task(_keep(snapshots, watched)))
-    await serve(watched, config, shutdown_trigger=stop.wait)
-    for helper in helpers:
-        helper.cancel()
-    await asyncio.gather(*helpers, return_exceptions=True)
+    guarded = Guarded()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_end_with(parent, stop))
+        if folder:
+            snapshots = Snapshots(folder)
+            snapshots.restore()
+            tasks.create_task(_keep(snapshots, guarded, stop))
+        await serve(guarded, config, shutdown_trigger=stop.wait)
     if folder:
         snapshots.save(take())
 
 
 async def _end_with(parent: int, stop: asyncio.Event) -> None:
-    while os.getppid() == parent:
-        await asyncio.sleep(_WATCH_SECONDS)
+    while os.getppid() == parent and not stop.is_set():
+        await _wait(stop, _WATCH_SECONDS)
     stop.set()
 
 
-async def _keep(snapshots: Snapshots, watched: Watched) -> None:
+async def _keep(snapshots: Snapshots, guarded: Guarded, stop: asyncio.Event) -> None:
     pause = _SNAPSHOT_SECONDS
-    while True:
-        await asyncio.sleep(pause)
-        if watched.changed:
-            watched.changed = False
+    while not stop.is_set():
+        await _wait(stop, pause)
+        if guarded.changed:
+            guarded.changed = False
             began = time.monotonic()
             await asyncio.to_thread(snapshots.save, take())
             pause = max(_SNAPSHOT_SECONDS, (time.monotonic() - began) / _SNAPSHOT_SHARE)
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
 
 
 if __name__ == "__main__":

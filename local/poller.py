@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
 from chalice.local import LambdaContext
 
 from local.journal import journal
@@ -65,8 +64,8 @@ class Poller:
         while not stop.is_set():
             try:
                 self.poll()
-            except (BotoCoreError, ClientError):
-                journal.exception("the queue did not answer")
+            except Exception:  # noqa: BLE001 - whatever it is, the poller goes on
+                journal.exception("the queue could not be polled")
                 stop.wait(_PAUSE_SECONDS)
 
     def _invoke(self, messages: Sequence[MessageTypeDef]) -> Collection[str]:

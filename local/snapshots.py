@@ -30,8 +30,9 @@ class Snapshots:
                 continue
             try:
                 state = json.loads(file.read_text(), object_hook=persistence._json_object_hook)
-                for name, service in _SERVICES.items():
-                    service.load_persisted_state(state[name])
+                parts = [(service, state[name]) for name, service in _SERVICES.items()]
+                for service, part in parts:
+                    service.load_persisted_state(part)
             except (ValueError, KeyError, TypeError) as error:
                 aside = file.with_suffix(".unreadable")
                 file.replace(aside)

@@ -106,8 +106,6 @@ def _become(stage: Stage, jwks_url: str) -> None:
         AWS_CONFIG_FILE=os.devnull,
         AWS_SHARED_CREDENTIALS_FILE=os.devnull,
         AWS_EC2_METADATA_DISABLED="true",
-        NO_PROXY=emulator.HOST,
-        no_proxy=emulator.HOST,
     )
 
 

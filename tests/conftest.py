@@ -5,12 +5,16 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from local.emulator import running
+from local.emulator import bypass_proxies, running
 from local.stage import Stage, open_stage
 
 # A busy machine makes an example slow, which says nothing about the code.
 settings.register_profile("ims", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ims")
+
+bypass_proxies()
+
+pytest_plugins = ["tests.aws_calls"]
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -118,3 +119,23 @@ def test_nothing_of_the_callers_environment_reaches_the_emulator(
             pytest.skip("needs /proc")
         assert b"AWS_" not in environment.read_bytes()
         assert b"BIND_HOST=127.0.0.1" in environment.read_bytes()
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "https://example.com"}, {"Host": "rebound.example.com"}])
+def test_it_answers_no_web_page(headers: dict[str, str]) -> None:
+    with running() as emulator:
+        url = f"{emulator.endpoint_url}/_ministack/reset"
+        with pytest.raises(urllib.error.HTTPError, match="403") as refused:
+            urllib.request.urlopen(urllib.request.Request(url, headers=headers, method="POST"))
+        refused.value.close()
+
+
+def test_it_is_found_behind_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    with listen() as proxy:
+        for name in ("http_proxy", "HTTP_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.setenv(name, "intranet.example.com")
+        with running() as emulator:
+            assert not skus(open_stage(emulator.endpoint_url, ACCOUNT))
+        assert os.environ["no_proxy"] == "intranet.example.com,127.0.0.1"
