@@ -24,22 +24,21 @@ _TRIES: Final = 6
 
 
 class Pause(Protocol):
-    """Waits before try number `attempt` (from 0); raises `Throttled` if there is no time for one more."""
+    """Waits before try number `attempt` (from 0); may raise if there is no time for one more."""
 
     def __call__(self, attempt: int) -> None: ...
 
 
 def brief_pause(attempt: int, rng: Random = Random()) -> None:  # noqa: B008 - one generator is meant
-    """Wait with full jitter, `_TRIES` times at the most; for callers without a deadline of their own."""
-    if attempt >= _TRIES:
-        raise Throttled("DynamoDB left keys unread, past the retries")
+    """Wait with full jitter; for callers without a deadline of their own."""
     sleep(full_jitter(attempt, rng))
 
 
 def batch_get(client: DynamoDBClient, keys: Iterable[Key], pause: Pause = brief_pause) -> dict[Key, Item]:
     """Read `keys` consistently, 100 a call, asking again for those that DynamoDB left unprocessed.
 
-    Returns the items that exist. Raises `AwsError`; `Throttled` when `pause` gives up.
+    Returns the items that exist. Raises `AwsError`, `Throttled` where keys stay unprocessed, and what
+    `pause` raises.
     Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
     """
     wanted = list(dict.fromkeys(keys))
@@ -59,6 +58,8 @@ def batch_get(client: DynamoDBClient, keys: Iterable[Key], pause: Pause = brief_
             for key in left["Keys"]
         ]
         if unread:
+            if attempt == _TRIES:
+                raise Throttled("DynamoDB left keys unread, past the retries")
             pause(attempt)
             attempt += 1
             wanted = unread + wanted

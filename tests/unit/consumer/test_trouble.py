@@ -234,6 +234,24 @@ class TestReading:
         assert shop.settle(release("o"), reserve("p", {"A": 1})) == [0]
         assert shop.told() == {"p": ["Reserved"]}
 
+    def test_a_look_ahead_that_finds_nothing_out_is_done_without(self) -> None:
+        shop = Shop({"A": 999, "B": 9})
+        shop.settle(reserve("again", {"B": 1}))
+        shop.fail(READ, *[Partial([0])] * FOREVER)
+        messages = [shop.message(reserve("again", {"B": 1}), receives=2)]
+        messages += [shop.message(body) for body in orders(300, A=1)]
+        assert shop.deliver(messages) == []
+        shop.check()
+
+    def test_stock_that_cannot_be_read_does_not_hold_back_other_groups(self) -> None:
+        shop = Shop({"A": 999, "B": 0, "C": 5})
+        shop.script.seconds = 0.02
+        shop.fail(READ, *[Partial([0])] * FOREVER)
+        # C is asked only by an order that is turned away for B, so that it is read for the answer.
+        batch = [reserve("short", {"B": 1, "C": 1}), *orders(398, A=1)]
+        assert shop.settle(*batch) == list(range(97)), "the first group, which fills one transaction"
+        assert len(shop.told()) == 399 - 97
+
 
 def keys(call: Call) -> list[Any]:
     return [key for request in call.parameters["RequestItems"].values() for key in request["Keys"]]

@@ -3,7 +3,7 @@ from random import Random
 
 import pytest
 
-from chalicelib.errors import Throttled, Unreachable
+from chalicelib.errors import OutOfTime, Throttled, Unreachable
 from chalicelib.store import batch_get as module
 from chalicelib.store.batch_get import Key, batch_get, brief_pause
 from tests.engines import FakeStage, Scripted
@@ -62,11 +62,25 @@ def test_what_is_left_unprocessed_is_asked_for_again_after_growing_pauses(
     assert pauses == [0, 1, 2]
 
 
-def test_the_pause_decides_when_it_is_too_much(stage: FakeStage, client: object, script: Scripted) -> None:
+def test_what_stays_unprocessed_after_six_pauses_is_throttled(
+    stage: FakeStage, client: object, script: Scripted
+) -> None:
     keys = stock(stage, 2)
     script.by_operation[READ] = [Partial([0])] * 100
+    pauses: list[int] = []
     with pytest.raises(Throttled):
-        batch_get(client, keys, lambda attempt: brief_pause(attempt, Random(1)) if attempt > 5 else None)
+        batch_get(client, keys, pauses.append)
+    assert pauses == [0, 1, 2, 3, 4, 5]
+
+
+def test_the_pause_may_give_up_earlier(stage: FakeStage, client: object, script: Scripted) -> None:
+    def out_of_time(attempt: int) -> None:
+        raise OutOfTime
+
+    keys = stock(stage, 2)
+    script.by_operation[READ] = [Partial([0])]
+    with pytest.raises(OutOfTime):
+        batch_get(client, keys, out_of_time)
 
 
 def test_aws_s_errors_become_ours(stage: FakeStage, client: object, script: Scripted) -> None:
@@ -75,7 +89,7 @@ def test_aws_s_errors_become_ours(stage: FakeStage, client: object, script: Scri
         batch_get(client, stock(stage, 1), no_pause)
 
 
-def test_a_brief_pause_waits_with_full_jitter_and_gives_up_after_six(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_brief_pause_waits_with_full_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
     sleep: Callable[[float], None] = waited.append
     monkeypatch.setattr(module, "sleep", sleep)
@@ -83,5 +97,3 @@ def test_a_brief_pause_waits_with_full_jitter_and_gives_up_after_six(monkeypatch
         brief_pause(attempt, Random(attempt))
     assert len(waited) == 6
     assert all(0 <= seconds <= 0.02 * 2**attempt for attempt, seconds in enumerate(waited))
-    with pytest.raises(Throttled):
-        brief_pause(6)
