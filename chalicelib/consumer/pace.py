@@ -13,7 +13,11 @@ from chalicelib.core.backoff import full_jitter
 from chalicelib.errors import OutOfTime
 
 RESERVE_SECONDS: Final = 10.0
-"""Kept back at the end of the time limit: more than the slowest call, with botocore's own retry, may take."""
+"""Kept back at the end of the time limit: more than the slowest call may take.
+
+That is 9 s with the settings in `chalicelib.clients`: two tries, each with 1 s to connect and 3 s to read,
+up to 1 s apart. A limit under 20 s, which Terraform refuses, cannot be kept while AWS is silent.
+"""
 
 
 class LambdaContext(Protocol):
@@ -40,7 +44,7 @@ class Pace:
         limit = context.get_remaining_time_in_millis() / 1000
         return cls(
             remaining=lambda: context.get_remaining_time_in_millis() / 1000,
-            reserve=min(RESERVE_SECONDS, limit / 3),
+            reserve=min(RESERVE_SECONDS, limit / 2),
         )
 
     def half(self) -> Pace:

@@ -290,11 +290,13 @@ class TestHandler:
         assert consumer.handle(self.event(reserve("a", {"A": 1})), Context()) == {"batchItemFailures": []}
 
     def test_keeps_time_back_for_the_slowest_call_but_not_all_of_a_short_limit(self) -> None:
-        pace = Pace.of(Context())
-        assert (pace.remaining(), pace.reserve) == (30, RESERVE_SECONDS)
+        class Limited(Context):
+            def __init__(self, seconds: float) -> None:
+                self.seconds = seconds
 
-        class Short(Context):
             def get_remaining_time_in_millis(self) -> float:
-                return 3_000
+                return self.seconds * 1000
 
-        assert Pace.of(Short()).reserve == 1
+        assert Pace.of(Limited(60)).remaining() == 60
+        reserves = {seconds: Pace.of(Limited(seconds)).reserve for seconds in (60, 20, 3)}
+        assert reserves == {60: RESERVE_SECONDS, 20: RESERVE_SECONDS, 3: 1.5}
