@@ -23,7 +23,7 @@ demo: venv ## play the story of an order, against a stack that runs
 
 .PHONY: test
 test: venv ## run all tests, with coverage
-	$(BIN)/pytest -n $(WORKERS) --dist loadscope --cov --cov-report=term
+	AWS_CALLS=all $(BIN)/pytest -n $(WORKERS) --dist loadscope --cov --cov-report=term
 
 .PHONY: e2e
 e2e: venv ## run the end-to-end tests, against the stage in the environment if there is one
@@ -85,7 +85,7 @@ $(CHECKOV)/installed: deploy/checkov.txt | venv
 
 .PHONY: aws-calls
 aws-calls: venv ## record anew which AWS calls each function makes
-	AWS_CALLS=write $(BIN)/pytest tests/integration
+	AWS_CALLS=write $(BIN)/pytest -n $(WORKERS) --dist loadscope tests/integration
 
 .PHONY: stage-env
 stage-env: ## print the deployed stage's environment, for `make e2e`

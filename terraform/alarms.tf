@@ -27,10 +27,11 @@ locals {
         threshold   = 1, period = 60
       }
       dlq-expiring = {
-        description = "Messages in the dead-letter queue are half way to being deleted."
+        description = "Messages in the dead-letter queue come near to being deleted."
         namespace   = "AWS/SQS", metric = "ApproximateAgeOfOldestMessage", statistic = "Maximum"
         dimensions  = { QueueName = aws_sqs_queue.dlq.name }
-        threshold   = local.dlq_retention_seconds / 2
+        # A dead letter keeps its age, but this metric counts from its arrival: as much time again is left.
+        threshold = (local.dlq_retention_seconds - local.queue_retention_seconds) / 2
       }
       oldest-message = {
         description = "The oldest order has waited too long for its answer."

@@ -47,14 +47,16 @@ variable "oms_sender_arns" {
 }
 
 variable "queue_retention_days" {
-  description = "Days for which the inventory queue keeps a message that is not settled, 1 to 14. What outlives them is lost."
+  description = "Days for which the inventory queue keeps a message that is not settled, 1 to 10. What outlives them is lost."
   type        = number
   default     = 4
   nullable    = false
 
   validation {
-    condition     = var.queue_retention_days >= 1 && var.queue_retention_days <= 14
-    error_message = "queue_retention_days must be 1 to 14."
+    # A dead letter keeps its age, so what comes late to the dead-letter queue does not stay there for 14 days.
+    # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/setting-up-dead-letter-queue-retention.html
+    condition     = var.queue_retention_days >= 1 && var.queue_retention_days <= 10
+    error_message = "queue_retention_days must be 1 to 10, so that a dead letter is kept for 4 days at least."
   }
 }
 

@@ -1,8 +1,8 @@
 """Records which calls to AWS the code of each function makes, as the IAM actions that they need.
 
 `tests/terraform/aws_calls.json` holds what the integration tests have recorded, and `tests/terraform`
-compares it with the functions' permissions. A run of all integration tests proves that the file is right, any
-other run that nothing is missing in it. `make aws-calls` writes it anew.
+compares it with the functions' permissions. A test run fails on a call that is not in the file, and with
+AWS_CALLS=all, as in `make test`, also on one in the file that was not made. AWS_CALLS=write writes it anew.
 """
 
 import json
@@ -36,11 +36,6 @@ Calls = dict[str, set[str]]
 
 made: Calls = defaultdict(set)
 """By function, the actions with what they are done to: `dynamodb:GetItem InventoryTable`."""
-
-
-def install() -> None:
-    """Let every client that is built from now on tell what it is asked to do."""
-    BUILTIN_HANDLERS.append(("provide-client-params", _record))
 
 
 def recorded() -> Calls:
@@ -95,20 +90,41 @@ def _actions(operation: str, params: Mapping[str, Any]) -> Iterator[tuple[str, s
             yield operation, params["TableName"]
 
 
-def check(config: pytest.Config, *, failed: bool) -> None:
-    """Compare what was made with the file, or write the file where that is asked."""
-    if os.environ.get("AWS_CALLS") == "write":
+def pytest_configure() -> None:
+    """Let every client that is built from now on tell what it is asked to do."""
+    BUILTIN_HANDLERS.append(("provide-client-params", _record))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a worker of pytest-xdist has recorded."""
+    for function, calls in getattr(node, "workeroutput", {}).get("aws_calls", {}).items():
+        made[function] |= set(calls)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Compare what was recorded with the file, or write the file."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["aws_calls"] = {name: sorted(calls) for name, calls in made.items()}
+    elif os.environ.get("AWS_CALLS") == "write":
         write(made)
-        return
+    elif _complaints(complete=os.environ.get("AWS_CALLS") == "all" and not session.testsfailed):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what is wrong with the file."""
+    complete = os.environ.get("AWS_CALLS") == "all" and "failed" not in terminalreporter.stats
+    for complaint in _complaints(complete=complete):
+        terminalreporter.write_line(complaint, red=True)
+
+
+def _complaints(*, complete: bool) -> list[str]:
     known = recorded()
-    new = {function: calls - known[function] for function, calls in made.items() if calls - known[function]}
-    assert not new, f"calls that are not in {RECORD.name}: {new}; permit them, then `make aws-calls`"
-    if _all_ran(config) and not failed:
-        gone = {name: calls - made[name] for name, calls in known.items() if calls - made[name]}
-        assert not gone, f"calls in {RECORD.name} that are no longer made: {gone}; `make aws-calls`"
-
-
-def _all_ran(config: pytest.Config) -> bool:
-    everywhere = {"tests", "tests/integration"} & {str(argument).rstrip("/") for argument in config.args}
-    selected = config.getoption("keyword") or config.getoption("markexpr") or config.getoption("lf", False)
-    return bool(everywhere) and not selected and not hasattr(config, "workerinput")
+    new = [f"{name}: {call}" for name, calls in made.items() for call in sorted(calls - known[name])]
+    gone = [f"{name}: {call}" for name, calls in known.items() for call in sorted(calls - made[name])]
+    return [
+        *(f"not in {RECORD.name}: {call}; may it? then `make aws-calls`" for call in new),
+        *(f"in {RECORD.name}, but no longer made: {call}; `make aws-calls`" for call in gone if complete),
+    ]

@@ -21,7 +21,7 @@ variables {
   maximum_concurrency        = 20
   visibility_timeout_seconds = 900
   max_receive_count          = 10
-  queue_retention_days       = 14
+  queue_retention_days       = 10
   deletion_protection        = false
   log_retention_days         = 365
   api_throttle               = { rate = 50, burst = 60 }

@@ -67,8 +67,8 @@ run "record_shorter_than_long_queues" {
   command = plan
 
   variables {
-    record_ttl_days      = 20
-    queue_retention_days = 14
+    record_ttl_days      = 25
+    queue_retention_days = 10
   }
 
   expect_failures = [aws_dynamodb_table.processed_events]
@@ -190,7 +190,7 @@ run "retention_too_long" {
   command = plan
 
   variables {
-    queue_retention_days = 15
+    queue_retention_days = 11
   }
 
   expect_failures = [var.queue_retention_days]

@@ -4,17 +4,7 @@ import pytest
 
 from chalicelib import clients
 from local.stage import Stage
-from tests import aws_calls
 from tests.rest import Rest, forget_clients
-
-aws_calls.install()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def permissions(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Every call that the functions' code makes is one that tests/terraform has compared with IAM."""
-    yield
-    aws_calls.check(request.config, failed=request.session.testsfailed > 0)
 
 
 @pytest.fixture
