@@ -133,13 +133,11 @@ class Gateway:
     def _route(self, method: str, path: str) -> tuple[str, dict[str, str]]:
         parts = path.removesuffix("/").split("/")
         # Sorted, a fixed part comes before the parameter that would match it as well.
-        for route in sorted(self._app.routes):
-            wanted = route.split("/")
-            if method in self._app.routes[route] and len(wanted) == len(parts):
-                pairs = list(zip(wanted, parts, strict=True))
-                if all(part and (want == part or want.startswith("{")) for want, part in pairs[1:]):
-                    return route, {want[1:-1]: part for want, part in pairs if want.startswith("{")}
-        raise Refusal(NOT_FOUND, "There is no such route.")
+        route = next((route for route in sorted(self._app.routes) if _matches(route, parts)), None)
+        if route is None or method not in self._app.routes[route]:
+            raise Refusal(NOT_FOUND, "There is no such route.")
+        pairs = zip(route.split("/"), parts, strict=True)
+        return route, {want[1:-1]: part for want, part in pairs if want.startswith("{")}
 
     def _authorize(self, event: dict[str, Any]) -> None:
         """Ask the route's authorizer, and put what it says of the caller into `event`.
@@ -177,6 +175,14 @@ def problem(refusal: Refusal, request_id: str) -> Answer:
     if refusal.problem is UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return Answer(refusal.problem.status, headers, body, request_id)
+
+
+def _matches(route: str, parts: list[str]) -> bool:
+    wanted = route.split("/")
+    return len(wanted) == len(parts) and all(
+        part and (want == part or want.startswith("{"))
+        for want, part in zip(wanted[1:], parts[1:], strict=True)
+    )
 
 
 def _allows(policy: Mapping[str, Any], arn: str) -> bool:

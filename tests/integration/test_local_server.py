@@ -191,9 +191,11 @@ def test_a_body_that_is_not_utf8_reaches_the_app_byte_for_byte(
     assert (event["body"], event["isBase64Encoded"]) == ("Iv8i", True)
 
 
-def test_a_fixed_route_wins_over_a_parameter(connection: http.client.HTTPConnection) -> None:
+def test_a_fixed_route_wins_over_a_parameter_also_where_it_lacks_the_method(
+    connection: http.client.HTTPConnection,
+) -> None:
     assert ask(connection, "GET", "/echo/fixed").json["name"] == "the fixed route"
-    assert ask(connection, "POST", "/echo/fixed").json["name"] == "fixed"
+    assert_problem(ask(connection, "POST", "/echo/fixed"), 404, "NOT_FOUND")
 
 
 def test_a_slash_at_the_end_makes_no_difference(connection: http.client.HTTPConnection) -> None:
