@@ -17,7 +17,13 @@ output "function_names" {
   }
 }
 
-# Only for the checks of the root module.
+# Only for the tests of the root module.
+
+output "api_checksum" {
+  description = "Checksum of the API's definition: a new deployment is made when it changes."
+  value       = aws_api_gateway_deployment.rest_api.triggers.redeploy
+}
+
 output "event_source_mapping" {
   description = "How Lambda reads the queue: batch size, window (seconds), concurrency, and what the handler may answer."
   value = {
