@@ -25,6 +25,10 @@ demo: venv ## play the story of an order, against a stack that runs
 test: venv ## run all tests, with coverage
 	AWS_CALLS=all $(BIN)/pytest -n $(WORKERS) --dist loadscope --cov --cov-report=term
 
+.PHONY: faults
+faults: venv ## run the consumer and REST through half a minute of each kind of fault (about 20 minutes)
+	$(BIN)/pytest tests/faults -m "faults or not faults"
+
 .PHONY: e2e
 e2e: venv ## run the end-to-end tests, against the stage in the environment if there is one
 	$(BIN)/pytest tests/e2e

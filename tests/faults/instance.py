@@ -1,0 +1,45 @@
+"""The system without the embedded AWS, as one process that may be killed at any moment.
+
+`python -m tests.faults.instance SOCKET SECONDS`: REST on the listening socket with that descriptor, and the
+real poller, which hands batches to the real handler. As on Lambda, a batch that takes longer than SECONDS is
+the end of the process: SIGALRM kills it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+from typing import Any
+
+import app
+from chalicelib import clients
+from local.gateway import Gateway
+from local.poller import Poller
+from local.server import serving
+
+
+def main(descriptor: int, time_limit: float) -> None:
+    """Serve and poll until SIGTERM."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    clients.dynamodb()  # boto3 does not make clients in several threads at once
+    sqs = clients.sqs()
+
+    def handler(event: dict[str, Any], context: Any) -> Any:
+        signal.setitimer(signal.ITIMER_REAL, time_limit)
+        try:
+            return app.on_sqs_message(event, context)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    shared = socket.socket(fileno=descriptor)
+    shared.setblocking(False)  # another instance may have taken the connection already
+    with serving(Gateway(app.app).answer, shared):
+        Poller(sqs, os.environ["IMS_INVENTORY_QUEUE_URL"], handler, time_limit=time_limit).run(stop)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), float(sys.argv[2]))

@@ -1,0 +1,145 @@
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from random import SystemRandom
+from typing import Any
+
+import pytest
+from chalice.local import LambdaContext
+
+from chalicelib import clients
+from chalicelib.consumer import respond
+from chalicelib.consumer.consumer import Consumer
+from chalicelib.consumer.pace import RESERVE_SECONDS, Pace
+from local.emulator import HOST
+from local.oms import release, reserve
+from local.stage import Stage, open_stage
+from tests.faults import mishaps
+from tests.faults.conftest import Tell
+from tests.faults.gate import Exchange, Fault, Gate, Reply, Script, fair
+from tests.messages import text
+from tests.rest import forget_clients
+
+ORDERS = (10, 99)
+TERRAFORMS_LEAST, USUAL = 20.0, 60.0
+
+
+def just_in_time(exchange: Exchange) -> Reply:
+    """An answer shortly before the client stops waiting."""
+    exchange.wait(2.8)
+    return exchange.proceed()
+
+
+def always(fault: Fault) -> Callable[[], Script]:
+    return lambda: lambda _: fault
+
+
+def slowest() -> Script:
+    """No answer to a first try, and a late one to the second: no call that succeeds takes longer."""
+    faults = itertools.cycle([mishaps.silent_before_effect, just_in_time])
+    return lambda _: next(faults)
+
+
+def no_fault() -> Script:
+    return fair
+
+
+CASES: list[tuple[str, Callable[[], Script], Callable[[], Script]]] = [
+    ("DynamoDB silent", always(mishaps.silent_before_effect), no_fault),
+    ("DynamoDB silent after effect", always(mishaps.silent_after_effect), no_fault),
+    ("DynamoDB just in time", always(just_in_time), no_fault),
+    ("SQS silent", no_fault, always(mishaps.silent_after_effect)),
+    ("SQS at its slowest", no_fault, slowest),
+    ("both just in time", always(just_in_time), always(just_in_time)),
+    ("both at their slowest", slowest, slowest),
+]
+
+
+def batch(count: int) -> dict[str, Any]:
+    """New and redelivered reservations, some of them short of stock, and releases of some."""
+    records = []
+    for number in range(count):
+        message = release(f"order-{number - 1}") if number % 3 == 2 else reserve(f"order-{number}", {"A": 2})
+        attributes = {"SentTimestamp": "0", "ApproximateReceiveCount": str(1 + number % 2)}
+        records.append({"messageId": str(number), "body": text(message), "attributes": attributes})
+    return {"Records": records}
+
+
+Run = tuple[str, Consumer, dict[str, Any]]
+
+
+@pytest.fixture
+def runs(emulator: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Run]]:
+    """Each case on a stage and with clients of its own, so that all can run at once."""
+    monkeypatch.setenv("NO_PROXY", HOST)
+    made: list[Run] = []
+    with ExitStack() as stack:
+        for name, *scripts in CASES:
+            for count in ORDERS:
+                stage = open_stage(emulator, f"{SystemRandom().randrange(10**11, 10**12)}")
+                made.append((f"{name}, {count}", consumer(stage, monkeypatch, stack, scripts), batch(count)))
+        yield made
+    forget_clients()
+
+
+def consumer(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, stack: ExitStack, scripts: list[Callable[[], Script]]
+) -> Consumer:
+    item = {"sku": {"S": "A"}, "quantity": {"N": "9"}, "updated_at": {"S": "2026-11-22T00:00:00Z"}}
+    stage.dynamodb.put_item(TableName=stage.tables.inventory_table, Item=item)
+    gates = [Gate(client.meta.endpoint_url) for client in (stage.dynamodb, stage.sqs)]
+    with monkeypatch.context() as patched:
+        for name, value in stage.env.items():
+            patched.setenv(name, value)
+        for service, gate, script in zip(("DYNAMODB", "SQS"), gates, scripts, strict=True):
+            gate.script = script()
+            patched.setenv(f"AWS_ENDPOINT_URL_{service}", gate.url)
+            stack.callback(gate.close)
+        forget_clients()
+        made = clients.consumer()
+        for client in (clients.dynamodb(), clients.sqs(), stage.dynamodb, stage.sqs):
+            stack.callback(client.close)
+    return made
+
+
+def longest(runs: list[Run], pace: Callable[[], Pace], tell: Tell) -> float:
+    """The seconds of the run that takes the longest, when all are begun at once."""
+
+    def seconds(run: Run) -> float:
+        _, consumer, event = run
+        began = time.monotonic()
+        respond(event, consumer, pace())
+        return time.monotonic() - began
+
+    with ThreadPoolExecutor(len(runs)) as threads:
+        taken = list(threads.map(seconds, runs))
+    tell({name: f"{each:.1f}" for (name, *_), each in zip(runs, taken, strict=True)})
+    return max(taken)
+
+
+@pytest.mark.parametrize(
+    "more", [0.2, pytest.param(3.0, marks=pytest.mark.faults), pytest.param(6.0, marks=pytest.mark.faults)]
+)
+def test_what_is_begun_before_the_reserve_is_touched_ends_in_time(
+    runs: list[Run], more: float, tell: Tell
+) -> None:
+    limit = RESERVE_SECONDS + more
+
+    def pace() -> Pace:
+        end = time.monotonic() + limit
+        return Pace(remaining=lambda: end - time.monotonic(), reserve=RESERVE_SECONDS)
+
+    assert longest(runs, pace, tell) < limit
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("limit", [TERRAFORMS_LEAST, USUAL])
+def test_a_function_ends_within_its_time_limit_however_slow_the_services_are(
+    runs: list[Run], limit: float, tell: Tell
+) -> None:
+    def pace() -> Pace:
+        return Pace.of(LambdaContext("consumer", memory_size=512, max_runtime_ms=int(limit * 1000)))
+
+    assert longest(runs, pace, tell) < limit
