@@ -1,0 +1,49 @@
+"""`python -m local.order`: send one order to the stage in the environment, and show its answer."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+
+import boto3
+
+from local.oms import Oms, release, reserve
+
+_ANSWER_SECONDS = 10
+
+
+def main() -> None:
+    """Send the message that the arguments describe, and print the answer."""
+    given = _arguments()
+    if given.kind == "reserve":
+        message = reserve(given.order_id, dict(given.items))
+    else:
+        message = release(given.order_id)
+    oms = Oms(boto3.client("sqs"), os.environ["IMS_INVENTORY_QUEUE_URL"], os.environ["OMS_EVENTS_QUEUE_URL"])
+    oms.send(message)
+    answers = oms.answers({given.order_id}, 1, _ANSWER_SECONDS)
+    print(
+        "\n".join(map(json.dumps, answers)) or "No answer: the order has had its answer, or nobody listens."
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m local.order", description="Send an order, show its answer."
+    )
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    reserving = kinds.add_parser("reserve", help="ask for stock")
+    reserving.add_argument("order_id")
+    reserving.add_argument("items", nargs="+", type=_item, metavar="SKU=QUANTITY")
+    kinds.add_parser("release", help="give the stock of an order back").add_argument("order_id")
+    return parser.parse_args()
+
+
+def _item(text: str) -> tuple[str, int]:
+    sku, _, quantity = text.rpartition("=")
+    return sku, int(quantity)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""`python -m local.order`, as the README shows it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+
+from local.oms import new_id
+
+
+def _order(*arguments: str) -> str:
+    command = [sys.executable, "-m", "local.order", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+def test_an_order_is_sent_and_its_answer_is_shown(product: Callable[[int], str]) -> None:
+    sku = product(5)
+    answer = json.loads(_order("reserve", new_id("order"), f"{sku}=2"))
+    assert (answer["type"], answer["items"]) == ("InventoryReserved", [{"sku": sku, "quantity": 2}])
+
+
+def test_a_release_is_sent_and_its_answer_is_shown() -> None:
+    assert json.loads(_order("release", new_id("order")))["type"] == "InventoryReleased"
