@@ -80,7 +80,7 @@ def build(scratch: Path) -> str:
         f"{zipped.relative_to(ROOT)}: {size / 1e6:.1f} MB ({unpacked / 1e6:.1f} MB unpacked),"
         f" {function['runtime']} on {architecture}\n"
         f"sha256 {hashlib.sha256(zipped.read_bytes()).hexdigest()}\n"
-        f"import app: {seconds * 1000:.0f} ms on this machine"
+        f"import app: {seconds * 1000:.0f} ms of this machine's processor"
     )
 
 

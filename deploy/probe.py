@@ -14,9 +14,9 @@ _RUNTIME: Final = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "s
 _PROBE: Final = """
 import sys, time
 sys.path[:0] = sys.argv[1:]
-start = time.perf_counter()
+start = time.process_time()
 import app
-print(time.perf_counter() - start)
+print(time.process_time() - start)
 
 import importlib, pkgutil
 import boto3, chalicelib, jwt
@@ -31,9 +31,9 @@ jwt.decode(jwt.encode({}, key, "ES256"), key.public_key(), ["ES256"])
 def import_seconds(tree: Path, scratch: Path) -> float:
     """Import everything that `tree` packs, with this machine's native modules in place of Lambda's.
 
-    Sees nothing of this environment but what Lambda has too. Returns the time of `import app`, in seconds:
-    the shortest of some fresh processes, since a busy machine only adds to it. Raises `CalledProcessError` if
-    something cannot be imported.
+    Sees nothing of this environment but what Lambda has too. Returns the processor's time for `import app`,
+    in seconds: the least of some fresh processes, since a busy machine only adds to it. Raises
+    `CalledProcessError` if something cannot be imported.
     """
     here = Path(sysconfig.get_paths()["platlib"])
     code, runtime = scratch / "code", scratch / "runtime"

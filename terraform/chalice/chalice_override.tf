@@ -11,6 +11,7 @@ resource "aws_lambda_function" "api_handler" {
     log_format            = "JSON"
     log_group             = var.functions["api"].log_group
     application_log_level = var.log_level
+    system_log_level      = "INFO"
   }
 
   tracing_config {
@@ -28,6 +29,7 @@ resource "aws_lambda_function" "authorizer" {
     log_format            = "JSON"
     log_group             = var.functions["authorizer"].log_group
     application_log_level = var.log_level
+    system_log_level      = "INFO"
   }
 
   tracing_config {
@@ -45,6 +47,7 @@ resource "aws_lambda_function" "on_sqs_message" {
     log_format            = "JSON"
     log_group             = var.functions["consumer"].log_group
     application_log_level = var.log_level
+    system_log_level      = "INFO"
   }
 
   tracing_config {
