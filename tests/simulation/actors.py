@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.consumer import respond
 from chalicelib.consumer.consumer import Consumer
-from chalicelib.consumer.pace import RESERVE_SECONDS, Pace
+from chalicelib.consumer.pace import Pace
 from chalicelib.consumer.publisher import Publisher
 from chalicelib.consumer.report import Report
 from chalicelib.core.adjustments import Adjustment, IdempotencyKey
@@ -25,6 +25,7 @@ from chalicelib.store.products import Products
 from chalicelib.store.transactions import OrderStore
 from tests.engines import FakeStage, Queue
 from tests.engines.network import Crash, Network
+from tests.simulation.meddler import Meddler
 from tests.simulation.scenario import Scenario, Write
 from tests.simulation.timeline import Answered, Settled, Timeline
 from tests.simulation.wire import Line, Wire
@@ -64,9 +65,9 @@ class Cast:
         """A process with a chance of its own."""
         return Actor(self.world, name, self.scenario.chance(name))
 
-    def wired(self, actor: Actor) -> tuple[Any, Any]:
+    def wired(self, actor: Actor, meddler: Meddler | None = None) -> tuple[Any, Any]:
         """An actor's clients of DynamoDB and SQS."""
-        network = Network(Wire(self.scenario, actor, self.note))
+        network = Network(Wire(self.scenario, actor, self.note, meddler))
         return network.client(self.stage.dynamodb), network.client(self.stage.sqs)
 
     def say(self, actor: str, what: str, details: Any = None) -> None:
@@ -101,7 +102,8 @@ class Worker:
     def __init__(self, cast: Cast, name: str) -> None:
         self._cast = cast
         self._actor = cast.actor(name)
-        self._dynamodb, self._sqs = cast.wired(self._actor)
+        meddler = Meddler(cast.world, cast.stage, cast.say)
+        self._dynamodb, self._sqs = cast.wired(self._actor, meddler)
         self._consumer = self._new_process()
         self._skew = timedelta(seconds=self._actor.rng.uniform(-2, 2))
 
@@ -150,9 +152,8 @@ class Worker:
         actor, limit = self._actor, self._cast.scenario.time_limit
         ids = {message["MessageId"] for message in batch}
         deadline = actor.dies_at = actor.world.now + limit
-        pace = Pace(
-            remaining=lambda: deadline - actor.world.now,
-            reserve=min(RESERVE_SECONDS, limit / 3),
+        pace = replace(
+            Pace.of(_Context(actor, deadline)),
             now=lambda: datetime.fromtimestamp(self._cast.stage.clock.now, UTC) + self._skew,
             sleep=actor.wait,
             rng=actor.rng,
@@ -191,6 +192,18 @@ class Worker:
                 self._sqs.delete_message_batch(QueueUrl=self._cast.stage.inventory_queue_url, Entries=entries)
             except (ClientError, BotoCoreError, Crash):
                 return
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What Lambda tells a function about its invocation."""
+
+    actor: Actor
+    deadline: float
+    aws_request_id: str = "simulated"
+
+    def get_remaining_time_in_millis(self) -> float:
+        return (self.deadline - self.actor.world.now) * 1000
 
 
 class Writer:

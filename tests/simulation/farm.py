@@ -10,6 +10,7 @@ import gc
 import hashlib
 import multiprocessing
 import os
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -28,10 +29,14 @@ PORTION = 50
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of some seeds: how many were run, with how many calls, and the first that failed."""
+    """What became of some seeds: how many were run, with how many calls, and the first that failed.
+
+    `seconds` are those of one core.
+    """
 
     runs: int
     calls: int
+    seconds: float
     failed: int | None = None
     violation: Any = None
 
@@ -90,11 +95,12 @@ def mutated(mutation: str | None) -> Any:
 def _portion(work: tuple[Iterable[int], str | None]) -> Verdict:
     seeds, mutation = work
     runs = calls = 0
+    began = time.process_time()
     with mutated(mutation):
         for seed in seeds:
             made = run(scenario(seed))
             runs += 1
             calls += sum(1 for line in made.log if line.call)
             if made.violation is not None:
-                return Verdict(runs, calls, seed, made.violation)
-    return Verdict(runs, calls)
+                return Verdict(runs, calls, time.process_time() - began, seed, made.violation)
+    return Verdict(runs, calls, time.process_time() - began)

@@ -15,6 +15,7 @@ _CALMER: tuple[dict[str, Any], ...] = (
     {"redrive": False},
     {"writes": ()},
     {"allowed": frozenset()},
+    {"meddling": 0.0},
     {"pauses": 0.0},
     {"repeats": 0.0},
     {"cursed": None},

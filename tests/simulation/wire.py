@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from tests.engines.network import Call, Fault
 from tests.simulation import mishaps
+from tests.simulation.meddler import Meddler
 from tests.simulation.scenario import Scenario
 from tests.simulation.world import Actor
 
@@ -36,10 +37,18 @@ class Line:
 class Wire:
     """The script of one actor's clients: it decides what befalls each call."""
 
-    def __init__(self, scenario: Scenario, actor: Actor, note: Callable[[Line], None]) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        actor: Actor,
+        note: Callable[[Line], None],
+        meddler: Meddler | None = None,
+    ) -> None:
         self._scenario = scenario
         self._actor = actor
         self._note = note
+        self._meddler = meddler
+        self._rng = Random()
         self._reply_after = 0.0
         self._line = Line(0, actor.name, "")
 
@@ -48,7 +57,7 @@ class Wire:
         actor.calls += 1
         # Of the seed, the actor and the number of its call alone: when a history is shrunk, what is left
         # goes on as it was.
-        rng = scenario.chance(f"{actor.name}/{actor.calls}")
+        rng = self._rng = scenario.chance(f"{actor.name}/{actor.calls}")
         takes, self._reply_after = self._latency(rng), self._latency(rng)
         name = self._mishap(rng, call)
         actor.wait(takes)
@@ -68,6 +77,9 @@ class Wire:
     def after(self, call: Call, result: Any) -> None:
         self._line.result = result
         if isinstance(result, Exception | dict):  # and not a crash
+            chaos = self._actor.world.now < self._scenario.chaos_until
+            if self._meddler and chaos and self._rng.random() < self._scenario.meddling:
+                self._meddler.meddle(call, self._rng, self._reply_after + self._scenario.latency)
             self._actor.wait(self._reply_after)
 
     def _latency(self, rng: Random) -> float:

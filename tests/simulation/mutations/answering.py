@@ -34,7 +34,7 @@ def _(patch: Patch) -> None:
     patch(Outbox, "deliver", deliver)
 
 
-@BUGS("a mark puts the whole record back")
+@BUGS("a mark puts the whole record back", 1000)
 def _(patch: Patch) -> None:
     commit, mark = OrderStore.commit, OrderStore.mark
 
@@ -91,7 +91,7 @@ def _(patch: Patch) -> None:
     patch(Reserving, "settle", lambda self, group: settle(replace(self, store=Early(self)), group))
 
 
-@BUGS("a release without the first answer sent")
+@BUGS("a release without the first answer sent", 400)
 def _(patch: Patch) -> None:
     patch(Releasing, "_send_first", lambda self, orders: set())
 
@@ -135,7 +135,7 @@ def _(patch: Patch) -> None:
     patch(answers, "event_id", lambda order_id, kind: original(order_id, AnswerType.RESERVED))
 
 
-@BUGS("partial failures of a send are ignored")
+@BUGS("partial failures of a send are ignored", 400)
 def _(patch: Patch) -> None:
     class Deaf:
         def __init__(self, client: Any) -> None:

@@ -46,7 +46,7 @@ def _(patch: Patch) -> None:
     patch(Reserving, "_look_ahead", look_ahead)
 
 
-@BUGS("a conflict is read as out of stock")
+@BUGS("a conflict is read as out of stock", 1000)
 def _(patch: Patch) -> None:
     original = transactions.OrderStore.commit
 
@@ -77,17 +77,17 @@ def _limits(patch: Patch, change: Any) -> None:
     patch(planner, "_witnesses", witnesses)
 
 
-@BUGS("a witness's limit counts the takes twice")
+@BUGS("a witness's limit counts the takes twice", 1000)
 def _(patch: Patch) -> None:
     _limits(patch, lambda limit, taken: limit + taken)
 
 
-@BUGS("a witness's limit is off by one")
+@BUGS("a witness's limit is off by one", 400)
 def _(patch: Patch) -> None:
     _limits(patch, lambda limit, taken: limit + 1)
 
 
-@BUGS("an order that comes twice in a batch takes twice")
+@BUGS("an order that comes twice in a batch takes twice", 1000)
 def _(patch: Patch) -> None:
     original = planner._admit
 

@@ -17,7 +17,7 @@ from tests.simulation.mutations.mutation import Bugs, Patch
 BUGS = Bugs()
 
 
-@BUGS("halving drops a half")
+@BUGS("halving drops a half", 400)
 def _(patch: Patch) -> None:
     original = Group.halves
     patch(Group, "halves", lambda self: original(self)[:1])
@@ -74,7 +74,7 @@ def _(patch: Patch) -> None:
     _inbox(patch, lambda inbox: inbox.poison.clear())
 
 
-@BUGS("of two messages about an order the first is forgotten")
+@BUGS("of two messages about an order the first is forgotten", 400)
 def _(patch: Patch) -> None:
     def change(inbox: Inbox) -> None:
         for task in (*inbox.reserves.values(), *inbox.releases.values()):

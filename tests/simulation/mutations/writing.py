@@ -46,7 +46,7 @@ def _(patch: Patch) -> None:
     _change(patch, Take, change)
 
 
-@BUGS("a release does not ask whether the order is still reserved")
+@BUGS("a release does not ask whether the order is still reserved", 400)
 def _(patch: Patch) -> None:
     def change(request: Any) -> None:
         _unconditional(request)
@@ -63,7 +63,7 @@ def _(patch: Patch) -> None:
     _change(patch, TurnReleased, change)
 
 
-@BUGS("giving back brings a deleted SKU to life")
+@BUGS("giving back brings a deleted SKU to life", 400)
 def _(patch: Patch) -> None:
     def change(request: Any) -> None:
         _unconditional(request)
@@ -84,7 +84,7 @@ def _release_without(patch: Patch, kind: type) -> None:
     patch(releasing, "plan_releases", plan_releases)
 
 
-@BUGS("units of missing SKUs are given up without proof")
+@BUGS("units of missing SKUs are given up without proof", 1000)
 def _(patch: Patch) -> None:
     _release_without(patch, Absent)
 

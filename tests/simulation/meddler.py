@@ -1,0 +1,72 @@
+"""A writer over REST that waits for the worst moment."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+from chalicelib.core.adjustments import Adjustment
+from chalicelib.core.catalogue import Product
+from chalicelib.core.moments import iso
+from chalicelib.errors import ImsError
+from chalicelib.store.adjustments import Adjustments
+from chalicelib.store.products import Products
+from tests.engines import FakeStage
+from tests.engines.network import Call
+from tests.simulation.world import World
+
+
+class Meddler:
+    """Changes what a consumer has just looked at, before the consumer can act on it.
+
+    It does with luck in few histories what chance alone would do in many.
+    """
+
+    def __init__(self, world: World, stage: FakeStage, say: Callable[[str, str, Any], None]) -> None:
+        self._world = world
+        self._stage = stage
+        self._say = say
+        self._adjustments = Adjustments(stage.dynamodb, stage.tables)
+        self._products = Products(stage.dynamodb, stage.tables)
+
+    def meddle(self, call: Call, rng: Random, within: float) -> None:
+        """Change one of the SKUs that `call` named, within so many seconds."""
+        if skus := _skus(call):
+            sku, moment = rng.choice(skus), self._world.now + rng.uniform(0, within)
+            self._world.at(moment, lambda: self._act(sku, rng))
+
+    def _act(self, sku: str, rng: Random) -> None:
+        now = datetime.fromtimestamp(self._stage.clock.now, UTC)
+        there = sku in self._stage.dynamodb.tables[self._stage.tables.inventory_table].items
+        what = rng.choice(("more", "more", "more", "fewer", "gone") if there else ("back", "back with stock"))
+        self._say("meddler", what, sku)
+        with contextlib.suppress(ImsError):
+            if what == "gone":
+                self._adjustments.set_quantity(sku, 0, now)
+                self._products.delete(sku)
+            if what.startswith("back"):
+                self._products.create(Product(sku, sku, Decimal("9.99"), None, None, iso(now), iso(now)))
+            if what in {"more", "back with stock"}:
+                self._adjustments.adjust(sku, Adjustment(rng.choice((1, 1, 2, 5)), "RECEIVED"), now)
+            if what == "fewer":
+                self._adjustments.adjust(sku, Adjustment(-rng.choice((1, 2)), "LOST"), now)
+
+
+def _skus(call: Call) -> Sequence[str]:
+    """The SKUs whose stock a call reads or writes."""
+    if call.operation == "transact_write_items":
+        keys = [
+            request["Key"]
+            for action in call.parameters["TransactItems"]
+            for request in action.values()
+            if "Key" in request
+        ]
+    elif call.operation == "batch_get_item":
+        keys = [key for part in call.parameters["RequestItems"].values() for key in part["Keys"]]
+    else:
+        return ()
+    return [key["sku"]["S"] for key in keys if "sku" in key]
