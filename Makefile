@@ -2,6 +2,7 @@
 SHELL := /bin/sh
 PORT ?= 8000
 AWS_PORT ?= 4566
+SEEDS ?= 1000
 # Of tests at once: much of their time is waiting, so more than there are cores.
 WORKERS ?= 4
 # The first Python on the path that is new enough; choose another with `make PYTHON=…`.
@@ -28,6 +29,10 @@ test: venv ## run all tests, with coverage
 .PHONY: faults
 faults: venv ## run the consumer and REST through half a minute of each kind of fault (about 20 minutes)
 	$(BIN)/pytest tests/faults -m "faults or not faults"
+
+.PHONY: simulate
+simulate: venv ## simulate SEEDS histories with faults and crashes, from new seeds on
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
 .PHONY: e2e
 e2e: venv ## run the end-to-end tests, against the stage in the environment if there is one
