@@ -9,7 +9,7 @@ import pytest
 
 from chalicelib.core.answers import AnswerType, event_id
 from tests.engines import Crash
-from tests.engines.faults import crash_before
+from tests.engines.faults import Conflict, crash_before
 from tests.messages import release, reserve, without
 from tests.unit.consumer.shop import MARK, READ, SEND, TRANSACT, Shop
 
@@ -273,6 +273,7 @@ class TestRelease:
         shop = Shop({"A": 5})
         shop.settle(reserve("o", {"A": 2}))
         first = shop.record("o")
+        shop.stage.clock.advance(60)
         shop.settle(release("o"))
         record = shop.record("o")
         assert first is not None
@@ -305,6 +306,15 @@ class TestRelease:
         assert record is not None
         assert "published_at" in record
         shop.check()
+
+    def test_the_first_answer_goes_out_once_however_often_the_release_is_tried(self) -> None:
+        shop = Shop({"A": 5})
+        shop.fail(SEND, crash_before)
+        with pytest.raises(Crash):
+            shop.settle(reserve("o", {"A": 2}))
+        shop.fail(TRANSACT, Conflict([0]), Conflict([0]))
+        assert shop.settle(release("o")) == []
+        assert shop.told() == {"o": ["Reserved", "Released"]}
 
     def test_of_an_unknown_order_leaves_a_tombstone_that_keeps_a_late_reserve_from_the_stock(self) -> None:
         shop = Shop({"A": 5})
