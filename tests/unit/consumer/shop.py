@@ -28,6 +28,8 @@ TRANSACT, SEND, MARK, READ = (
     "batch_execute_statement",
     "batch_get_item",
 )
+HAPPY = [TRANSACT, SEND, MARK]
+"""The calls of a batch that goes well."""
 
 
 @dataclass
