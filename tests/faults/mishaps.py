@@ -160,3 +160,7 @@ class Weather:
             fault = self.rng.choice((*self.faults, *_SPECIAL.get(exchange.operation, ())))
             self.struck[fault.__name__] += 1
         return fault
+
+    def has_struck(self, faults: Sequence[Fault]) -> bool:
+        """Whether each of `faults` has, at least once."""
+        return self.struck.keys() >= {fault.__name__ for fault in faults}

