@@ -43,6 +43,7 @@ class Consumer:
         inbox = sort(messages, oldest)
         self.report.received(messages, inbox)
         failed = {message.id for message, _ in inbox.poison}
+        left: list[str] = []
         # Releases first: a reservation whose release is in the same batch then takes no stock at all.
         # Half of the time is kept for the reservations, which a release that is stuck must not hold back.
         first = pace.half() if inbox.reserves else pace
@@ -51,8 +52,9 @@ class Consumer:
             outbox = Outbox(self.publisher, self.store, its_pace, self.report)
             unsettled = work(list(tasks.values()), outbox, its_pace) if tasks else set()
             failed |= {message.id for order_id in unsettled for message in tasks[order_id].messages}
+            left += sorted(unsettled)
             self.report.answered(tasks, outbox.delivered, unsettled)
-        self.report.unsettled(len(failed))
+        self.report.unsettled(left, len(failed))
         return failed
 
     def _reserve(self, tasks: Sequence[Task], outbox: Outbox, pace: Pace) -> set[str]:

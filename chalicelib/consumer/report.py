@@ -106,6 +106,8 @@ class Report:
             values = {"Unit": MetricUnit.Milliseconds.value, "Value": waited[start : start + MAX_VALUES]}
             print(json.dumps(metrics.serialize_metric_set({"TimeToAnswer": values})))  # noqa: T201
 
-    def unsettled(self, count: int) -> None:
-        """The batch is done, and `count` of its messages will be delivered again."""
-        metrics.add_metric("MessagesFailed", _COUNT, count)
+    def unsettled(self, order_ids: Sequence[str], messages: int) -> None:
+        """The batch is done; so many of its messages, poison and those of `order_ids`, will come again."""
+        metrics.add_metric("MessagesFailed", _COUNT, messages)
+        if order_ids:
+            logger.warning("orders will be delivered again", orders=order_ids)

@@ -210,6 +210,13 @@ class TestLogs:
         assert shop.settle(reserve("a", {"A": 1})) == [0]
         assert any("a" in entry.get("orders", ()) for entry in logs())
 
+    def test_an_order_whose_answer_did_not_go_out_is_named(self, logs: Logs) -> None:
+        shop = Shop({"A": 9})
+        shop.fail(SEND, Partial([0], "InvalidMessageContents", sender_fault=True))
+        assert shop.settle(reserve("a", {"A": 1})) == [0]
+        (entry,) = [entry for entry in logs() if entry["level"] == "WARNING" and "orders" in entry]
+        assert entry["orders"] == ["a"]
+
     def test_a_mark_that_failed_is_named(self, logs: Logs) -> None:
         shop = Shop({"A": 9})
         shop.fail(MARK, Partial([0], "InternalServerError"))
