@@ -63,12 +63,12 @@ def _seeds(pool: Pool, seeds: Iterable[int]) -> int:
 
 
 def _mutations(pool: Pool) -> int:
-    print("| mutation | found after | of at most | violates |\n|---|---|---|---|")
+    print("| mutation | seeds needed | at most | violates |\n|---|---|---|---|")
     missed = 0
     for name, verdict in zip(MUTATIONS, pool.imap(find, MUTATIONS), strict=True):
         found = verdict.violation
         missed += found is None
-        needed, what = (f"{verdict.runs} seeds", found.invariant) if found else ("**not found**", "")
+        needed, what = (str(verdict.runs), found.invariant) if found else ("**not found**", "")
         print(f"| {name} | {needed} | {MUTATIONS[name].seeds} | {what} |", flush=True)
     return 1 if missed else 0
 

@@ -76,12 +76,13 @@ def scenario(seed: int) -> Scenario:
     """The scenario of a seed."""
     rng = Random(f"scenario/{seed}")
     # Swarm testing: what each world leaves out is what lets the rest of it go to extremes.
-    theme = rng.choices(("any", "hot", "cancelled", "flap", "wide"), (50, 20, 14, 14, 2))[0]
+    theme = rng.choices(("any", "hot", "cancelled", "flap", "wide", "crowd"), (50, 20, 14, 13, 2, 1))[0]
     skus = _skus(rng, theme)
     plenty = rng.choice((4, 8) if theme == "hot" else (6, 20, 100))
     stock = {sku: rng.choice((0, *[rng.randint(1, plenty)] * 8)) for sku in skus if rng.random() < 0.9}
     window = rng.choice((0.0, 0.1) if theme == "hot" else (0.0, 0.1, 0.5, 2.0))
     orders = rng.choice((*[rng.randint(1, 3)] * 4, *[rng.randint(3, 6)] * 5, 15 if theme != "wide" else 3))
+    orders = rng.randint(80, 150) if theme == "crowd" else orders
     cancelled = rng.choice((0.0, 0.2, 0.6)) if theme not in {"cancelled", "flap"} else 0.8
     repeated, odd = (rng.choice((0.0, 0.2, 0.6)) for _ in range(2))
     sent = letters.correspondence(rng, skus, orders, window, Habits(repeated, cancelled, odd))
@@ -94,7 +95,7 @@ def scenario(seed: int) -> Scenario:
         writes=_writers(rng, theme, skus, window),
         cursed=rng.choice(sent).order_id if sent and rng.random() < 0.08 else None,
         consumers=rng.randint(1, 2 if theme == "hot" else 4),
-        batch=rng.choice((10, 50) if theme == "hot" else (1, 5, 10, 10, 50)),
+        batch=rng.choice(_BATCHES.get(theme, (1, 5, 10, 10, 50))),
         visibility=rng.choice((0.3, 3.0, 30.0)) if unruly else 30.0,
         max_receives=rng.choice((2, 3, 5)),
         time_limit=rng.choice((6.0, 20.0, 30.0)),
@@ -107,6 +108,9 @@ def scenario(seed: int) -> Scenario:
         meddling=rng.choice((0.0, 0.0, 0.3, 0.8)),
         redrive=rng.random() < 0.3,
     )
+
+
+_BATCHES = {"hot": (10, 50), "crowd": (50, 1000)}
 
 
 def _skus(rng: Random, theme: str) -> list[str]:
