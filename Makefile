@@ -27,7 +27,7 @@ test: venv ## run all tests, with coverage
 	AWS_CALLS=all $(BIN)/pytest -n $(WORKERS) --dist loadscope --cov --cov-report=term
 
 .PHONY: faults
-faults: venv ## run the consumer and REST through half a minute of each kind of fault (about 20 minutes)
+faults: venv ## run the consumer and REST through half a minute of each kind of fault (about 15 minutes)
 	$(BIN)/pytest tests/faults -m "faults or not faults"
 
 .PHONY: simulate
