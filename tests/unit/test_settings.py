@@ -1,0 +1,35 @@
+import pytest
+
+from chalicelib.errors import SettingsError
+from chalicelib.settings import AuthSettings, TableSettings
+
+TABLES = {
+    "PRODUCT_TABLE_NAME": "products",
+    "INVENTORY_TABLE_NAME": "inventory",
+    "PROCESSED_EVENTS_TABLE_NAME": "events",
+}
+
+
+def test_records_are_kept_for_90_days_unless_the_environment_says_otherwise() -> None:
+    assert TableSettings.load(TABLES).record_ttl_days == 90
+    assert TableSettings.load({**TABLES, "RECORD_TTL_DAYS": "30"}).record_ttl_days == 30
+
+
+def test_every_missing_variable_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"(?s)PRODUCT_TABLE_NAME.*PROCESSED_EVENTS_TABLE_NAME"):
+        TableSettings.load({"INVENTORY_TABLE_NAME": "inventory"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("RECORD_TTL_DAYS", "1"), ("RECORD_TTL_DAYS", "x"), ("PRODUCT_TABLE_NAME", "")]
+)
+def test_a_bad_variable_is_named(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        TableSettings.load({**TABLES, name: value})
+
+
+def test_the_environment_of_the_process_is_read_unless_another_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AUTH_ISSUER", "https://issuer.example")
+    assert AuthSettings.load().issuer == "https://issuer.example"
