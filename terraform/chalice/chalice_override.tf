@@ -70,7 +70,7 @@ resource "aws_lambda_event_source_mapping" "on_sqs_message-sqs-event-source" {
 
 # The gateway responses are part of the definition, not resources of their own: an import overwrites the
 # whole API, so such resources would vanish from it whenever a route changes.
-# Source: https://registry.terraform.io/providers/hashicorp/aws/latest/docs/resources/api_gateway_rest_api (body)
+# Source: https://github.com/hashicorp/terraform-provider-aws/blob/main/website/docs/r/api_gateway_rest_api.html.markdown (body)
 resource "aws_api_gateway_rest_api" "rest_api" {
   name        = var.api.name
   description = "Products, stock and reservations"
