@@ -16,6 +16,7 @@ from typing import Any, Final
 import pytest
 from botocore.handlers import BUILTIN_HANDLERS
 from botocore.model import OperationModel
+from botocore.validate import ParamValidator
 
 RECORD: Final = Path(__file__).parent / "terraform" / "aws_calls.json"
 
@@ -51,6 +52,9 @@ def write(calls: Calls) -> None:
 
 def _record(params: Mapping[str, Any], model: OperationModel, **_: Any) -> None:
     if function := _caller():
+        # The functions' own clients leave this to the tests, to be faster.
+        report = ParamValidator().validate(params, model.input_shape)
+        assert not report.has_errors(), report.generate_report()
         service = model.service_model.service_name
         for action, target in _actions(model.name, params):
             made[function].add(f"{service}:{action} {target}")
