@@ -15,7 +15,8 @@ Logs = Callable[[], list[dict[str, Any]]]
 
 @pytest.fixture(autouse=True)
 def output() -> Iterator[io.StringIO]:
-    """What the consumer logs; metrics that a test leaves behind are dropped."""
+    """What the consumer logs; metrics that this test or one before it leaves behind are dropped."""
+    metrics.clear_metrics()
     written = io.StringIO()
     handlers = [h for h in logging.getLogger(SERVICE).handlers if isinstance(h, logging.StreamHandler)]
     former = [handler.setStream(written) for handler in handlers]
