@@ -50,7 +50,7 @@ class Arena:
     """A stage with one hot SKU, and clients whose calls take `latency` seconds more and may conflict."""
 
     def __init__(self, stage: Stage, latency: float) -> None:
-        config = Config(max_pool_connections=64, retries={"mode": "standard", "total_max_attempts": 2})
+        config = Config(max_pool_connections=128, retries={"mode": "standard", "total_max_attempts": 2})
         access: Any = {
             "region_name": stage.env["AWS_REGION"],
             "endpoint_url": stage.env["AWS_ENDPOINT_URL"],
@@ -72,7 +72,9 @@ class Arena:
         """A consumer of ours, which waits between tries by `sleep`."""
         store = OrderStore(self.dynamodb, self._stage.tables)
         publisher = Publisher(self.sqs, self._stage.oms_queue_url)
-        consumer = Consumer(store, publisher, self._stage.tables.record_ttl_days, report=Silent())
+        consumer = Consumer(
+            store, publisher, self._stage.tables.record_ttl_days, ThreadPoolExecutor(8), report=Silent()
+        )
 
         def settle(bodies: list[str]) -> int:
             until = time.monotonic() + _LIMIT_SECONDS

@@ -91,14 +91,17 @@ def order_records() -> OrderRecords:
 
 @cache
 def consumer() -> Consumer:
-    """The consumer of the inventory queue."""
+    """The consumer of the inventory queue, with threads of its own for its answers."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from chalicelib.consumer.consumer import Consumer
     from chalicelib.consumer.publisher import Publisher
     from chalicelib.store.transactions import OrderStore
 
     store = OrderStore(dynamodb(), tables())
     publisher = Publisher(sqs(), queues().oms_events_queue_url)
-    return Consumer(store, publisher, tables().record_ttl_days)
+    # Almost all of a call's time is waiting; a batch of 100 orders has five deliveries or six.
+    return Consumer(store, publisher, tables().record_ttl_days, ThreadPoolExecutor(8, "deliver"))
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -24,11 +25,15 @@ from chalicelib.store.transactions import OrderStore
 
 @dataclass(frozen=True)
 class Consumer:
-    """Settles batches of messages from the inventory queue; it keeps nothing between batches but hints."""
+    """Settles batches of messages from the inventory queue; it keeps nothing between batches but hints.
+
+    Answers go out by `executor` while the next group is settled.
+    """
 
     store: OrderStore
     publisher: Publisher
     record_ttl_days: int
+    executor: Executor
     report: Report = field(default_factory=Report)
     hints: Hints = field(default_factory=Hints)
 
@@ -49,8 +54,9 @@ class Consumer:
         first = pace.half() if inbox.reserves else pace
         passes = ((inbox.releases, self._release, first), (inbox.reserves, self._reserve, pace))
         for tasks, work, its_pace in passes:
-            outbox = Outbox(self.publisher, self.store, its_pace, self.report)
+            outbox = Outbox(self.publisher, self.store, its_pace, self.report, self.executor)
             unsettled = work(list(tasks.values()), outbox, its_pace) if tasks else set()
+            unsettled |= outbox.collect()
             failed |= {message.id for order_id in unsettled for message in tasks[order_id].messages}
             left += sorted(unsettled)
             self.report.answered(tasks, outbox.delivered, unsettled)
@@ -67,11 +73,10 @@ class Consumer:
         releasing = Releasing(self.store, outbox, pace, self.report)
         orders: list[Cancelled] = []
 
-        def look_up(group: Group[Release]) -> set[str]:
+        def look_up(group: Group[Release]) -> None:
             # What an order gives back, and so how many fit into a transaction, stands in its record.
             records = self.store.read(group.order_ids, (), pace.pause).records
             orders.extend(Cancelled(order_id, records[order_id]) for order_id in group.order_ids)
-            return set()
 
         asked = [task.command for task in tasks if isinstance(task.command, Release)]
         chunks = [Group(asked[start : start + MAX_KEYS]) for start in range(0, len(asked), MAX_KEYS)]

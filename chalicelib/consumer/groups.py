@@ -67,12 +67,12 @@ class Group(Generic[_O]):
 
 
 def work_through(
-    groups: Iterable[Group[_O]], settle: Callable[[Group[_O]], set[str]], pace: Pace, report: Reporter
+    groups: Iterable[Group[_O]], settle: Callable[[Group[_O]], None], pace: Pace, report: Reporter
 ) -> set[str]:
     """Settle all `groups` before time is up; returns the ids of the orders that are not settled.
 
-    `settle` returns those of a group's orders that failed alone, and raises where the whole group must
-    be tried again or given up. A group that lost to other traffic goes to the back of the queue.
+    `settle` raises where a group must be tried again or given up. A group that lost to other traffic goes
+    to the back of the queue.
     """
     queue = deque(groups)
     failed: set[str] = set()
@@ -80,7 +80,7 @@ def work_through(
         while queue:
             pace.check()
             try:
-                unsettled = settle(queue[0])
+                settle(queue[0])
             except OutOfTime:
                 raise
             except Exception as error:  # noqa: BLE001 - an unforeseen fault of one order must not fail the others
@@ -95,7 +95,6 @@ def work_through(
                     failed.update(group.order_ids)
                     report.failed(group.order_ids, error)
             else:
-                failed |= unsettled
                 queue.popleft()
     except OutOfTime:
         pass  # what is still in the queue is not settled

@@ -26,26 +26,27 @@ class Releasing:
     pace: Pace
     report: Report
 
-    def settle(self, group: Group[Cancelled]) -> set[str]:
-        """Settle `group`; returns the ids of the orders of which an answer could not be sent.
+    def settle(self, group: Group[Cancelled]) -> None:
+        """Settle `group` but orders whose first answer cannot be sent, and begin to deliver its answers.
 
         Raises `AwsError`, `Contended` or `OutOfTime` where nothing was written, or nobody knows.
         """
-        unsent: set[str] = set()
+        unsent = self.outbox.unsent
         for _ in range(PLANS):
             orders = [order.as_known(group.known) for order in group.orders if order.order_id not in unsent]
-            unsent |= self._send_first(orders)
+            self._send_first(orders)
             open_orders = [order for order in orders if order.releasable and order.order_id not in unsent]
             now = self.pace.now()
             release = plan_releases(open_orders, group.known.missing, iso(now))
             self.pace.check()
             if self.store.commit(release.actions, now, group.known):
-                return unsent | self._committed(orders, release)
+                self._committed(orders, release)
+                return
         raise Contended("the orders or the SKUs kept changing")
 
-    def _send_first(self, orders: Sequence[Cancelled]) -> set[str]:
+    def _send_first(self, orders: Sequence[Cancelled]) -> None:
         """Send the answers still owed to reserved orders: a released order owes no more than its release."""
-        return self.outbox.send(
+        self.outbox.send(
             [
                 answer
                 for order in orders
@@ -56,9 +57,9 @@ class Releasing:
             ]
         )
 
-    def _committed(self, orders: Sequence[Cancelled], release: ReleasePlan) -> set[str]:
+    def _committed(self, orders: Sequence[Cancelled], release: ReleasePlan) -> None:
         before = [order.record for order in orders if order.record and not order.releasable]
+        self.outbox.deliver([*release.answers, *filter(None, map(owed, before))])
         if release.answers:
             self.report.released([answer.order_id for answer in release.answers])
         self.report.duplicates([record.order_id for record in before])
-        return self.outbox.deliver([*release.answers, *filter(None, map(owed, before))])

@@ -35,8 +35,8 @@ class Reserving:
     report: Report
     redelivered: Set[str]
 
-    def settle(self, group: Group[Reserve]) -> set[str]:
-        """Settle `group`; returns the ids of the orders whose answers could not be sent.
+    def settle(self, group: Group[Reserve]) -> None:
+        """Settle `group`, and begin to deliver its answers.
 
         Raises `AwsError`, `Contended` or `OutOfTime` where nothing was written, or nobody knows.
         """
@@ -53,8 +53,9 @@ class Reserving:
             ]
             self.pace.check()
             if self.store.commit([*decided.actions, *records], now, known):
+                self.outbox.deliver([*answers, *self._owed(group)])
                 self._committed(decided, known)
-                return self.outbox.deliver([*answers, *self._owed(group)])
+                return
         raise Contended("the stock kept changing")
 
     def _look_ahead(self, group: Group[Reserve]) -> None:

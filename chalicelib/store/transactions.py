@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.core.actions import Absent, Action, Below, GiveBack, Record, Take, TurnReleased
 from chalicelib.core.answers import Answer
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
     from chalicelib.settings import TableSettings
-
-MAX_STATEMENTS: Final = 25
-"""https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchExecuteStatement.html"""
 
 
 class OrderStore:
@@ -68,10 +65,12 @@ class OrderStore:
         return True
 
     def mark(self, answers: Sequence[Answer], now: datetime) -> int:
-        """Record that `answers`, 1 to 25, are in the OMS queue, each on its own.
+        """Record that `answers`, 1 to 25 (DynamoDB's limit), are in the OMS queue, each on its own.
 
         Returns how many could not be marked. A condition on the outcome keeps a mark from touching a record
         that was released meanwhile. Raises `AwsError`.
+
+        Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchExecuteStatement.html
         """
         statements = [self._mark(answer, now) for answer in answers]
         with aws_errors():

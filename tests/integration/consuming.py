@@ -22,6 +22,7 @@ from chalicelib.store.transactions import OrderStore
 from local.stage import Stage
 from tests.engines import Network
 from tests.engines.network import Call, Fault
+from tests.executors import AtOnce
 from tests.invariants import check_transaction
 from tests.messages import text
 
@@ -83,6 +84,7 @@ def consumer_on(stage: Stage, script: Any = None) -> Consumer:
         store,
         Publisher(network.client(_client(stage, "sqs")), stage.oms_queue_url),
         stage.tables.record_ttl_days,
+        AtOnce(),
     )
 
 

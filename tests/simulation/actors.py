@@ -25,6 +25,7 @@ from chalicelib.store.products import Products
 from chalicelib.store.transactions import OrderStore
 from tests.engines import FakeStage, Queue
 from tests.engines.network import Crash, Network
+from tests.simulation.crew import Crew
 from tests.simulation.meddler import Meddler
 from tests.simulation.scenario import Scenario, Write
 from tests.simulation.timeline import Answered, Settled, Timeline
@@ -104,14 +105,14 @@ class Worker:
         self._actor = cast.actor(name)
         meddler = Meddler(cast.world, cast.stage, cast.say)
         self._dynamodb, self._sqs = cast.wired(self._actor, meddler)
-        self._consumer = self._new_process()
+        self._crew, self._consumer = self._new_process()
         self._skew = timedelta(seconds=self._actor.rng.uniform(-2, 2))
 
-    def _new_process(self) -> Consumer:
-        stage = self._cast.stage
+    def _new_process(self) -> tuple[Crew, Consumer]:
+        stage, crew = self._cast.stage, Crew(self._actor)
         store = OrderStore(self._dynamodb, stage.tables)
         publisher = Publisher(self._sqs, stage.oms_queue_url)
-        return Consumer(store, publisher, stage.tables.record_ttl_days, Silent())
+        return crew, Consumer(store, publisher, stage.tables.record_ttl_days, crew, Silent())
 
     def __call__(self) -> None:
         """Work until every letter has been sent, and is settled or dead."""
@@ -166,7 +167,8 @@ class Worker:
             answer = respond({"Records": records}, self._consumer, pace)
         except Crash as crash:
             self._cast.say(actor.name, "DIES", crash)
-            self._consumer = self._new_process()
+            self._crew.die()
+            self._crew, self._consumer = self._new_process()
             actor.dies_at = None
             actor.wait(actor.rng.uniform(0, 1))
             return ids

@@ -34,6 +34,15 @@ class Line:
     entry: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """A call under way: a process may have several."""
+
+    line: Line
+    rng: Random
+    reply_after: float
+
+
 class Wire:
     """The script of one actor's clients: it decides what befalls each call."""
 
@@ -48,23 +57,22 @@ class Wire:
         self._actor = actor
         self._note = note
         self._meddler = meddler
-        self._rng = Random()
-        self._reply_after = 0.0
-        self._line = Line(0, actor.name, "")
+        self._flights: dict[int, _Flight] = {}
 
     def before(self, call: Call) -> Fault | None:
         actor, scenario = self._actor, self._scenario
         actor.calls += 1
         # Of the seed, the actor and the number of its call alone: when a history is shrunk, what is left
         # goes on as it was.
-        rng = self._rng = scenario.chance(f"{actor.name}/{actor.calls}")
-        takes, self._reply_after = self._latency(rng), self._latency(rng)
+        number = actor.calls
+        rng = scenario.chance(f"{actor.name}/{number}")
+        takes, reply_after = self._latency(rng), self._latency(rng)
         name = self._mishap(rng, call)
+        line = Line(0, actor.name, call.operation, call.parameters, None, name, number)
+        self._flights[call.number] = _Flight(line, rng, reply_after)
         actor.wait(takes)
-        self._line = Line(
-            actor.world.now, actor.name, call.operation, call.parameters, None, name, actor.calls
-        )
-        self._note(self._line)
+        line.time = actor.world.now
+        self._note(line)
         match name:
             case "":
                 return None
@@ -75,12 +83,13 @@ class Wire:
         return mishaps.fault(name, rng)
 
     def after(self, call: Call, result: Any) -> None:
-        self._line.result = result
+        flight = self._flights.pop(call.number)
+        flight.line.result = result
         if isinstance(result, Exception | dict):  # and not a crash
             chaos = self._actor.world.now < self._scenario.chaos_until
-            if self._meddler and chaos and self._rng.random() < self._scenario.meddling:
-                self._meddler.meddle(call, self._rng, self._reply_after + self._scenario.latency)
-            self._actor.wait(self._reply_after)
+            if self._meddler and chaos and flight.rng.random() < self._scenario.meddling:
+                self._meddler.meddle(call, flight.rng, flight.reply_after + self._scenario.latency)
+            self._actor.wait(flight.reply_after)
 
     def _latency(self, rng: Random) -> float:
         if rng.random() < self._scenario.pauses and self._actor.world.now < self._scenario.chaos_until:
@@ -109,7 +118,7 @@ class Wire:
         if call.operation == "transact_write_items":
             call.parameters = {
                 **call.parameters,
-                "ClientRequestToken": f"{self._actor.name}-{self._actor.calls}",
+                "ClientRequestToken": f"{self._actor.name}-{call.number}",
             }
         with contextlib.suppress(ClientError):
             call.proceed()

@@ -46,6 +46,10 @@ class World:
     def wait(self, seconds: float) -> None:
         """Let others act for that long; for actors."""
         self.at(self.now + seconds, greenlet.getcurrent().switch)
+        self.rest()
+
+    def rest(self) -> None:
+        """Let others act until one of them wakes the caller; for actors."""
         self._hub.switch()
 
     def run(self) -> None:
@@ -60,7 +64,7 @@ class World:
 
 
 class Actor:
-    """One process: its name, its chance, and how long it may live."""
+    """One process: its name, its chance, how long it may live, and its threads that died with it before."""
 
     def __init__(self, world: World, name: str, rng: Random) -> None:
         self.world = world
@@ -68,9 +72,12 @@ class Actor:
         self.rng = rng
         self.calls = 0
         self.dies_at: float | None = None
+        self.ghosts: set[greenlet.greenlet] = set()
 
     def wait(self, seconds: float) -> None:
         """Let others act for that long; raises `Crash` when the process is out of time meanwhile."""
         self.world.wait(seconds)
+        if greenlet.getcurrent() in self.ghosts:
+            raise Crash("its process has died")
         if self.dies_at is not None and self.world.now >= self.dies_at:
             raise Crash("killed at its time limit")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -26,12 +27,17 @@ BUGS = Bugs()
 
 @BUGS("marked before it is published")
 def _(patch: Patch) -> None:
-    def deliver(self: Outbox, what: Any) -> set[str]:
+    def deliver(self: Outbox, what: Any) -> dict[str, datetime]:
         for answer in what:
             self.store.mark([answer], self.pace.now())
-        return self.send(what)
+        return self._send(what)
 
-    patch(Outbox, "deliver", deliver)
+    patch(Outbox, "_deliver", deliver)
+
+
+@BUGS("an answer that is under way is taken for sent")
+def _(patch: Patch) -> None:
+    patch(Outbox, "collect", lambda self: self.unsent)
 
 
 @BUGS("a mark puts the whole record back", 1000)
@@ -93,7 +99,7 @@ def _(patch: Patch) -> None:
 
 @BUGS("a release without the first answer sent", 400)
 def _(patch: Patch) -> None:
-    patch(Releasing, "_send_first", lambda self, orders: set())
+    patch(Releasing, "_send_first", lambda self, orders: None)
 
 
 @BUGS("an answer that is recorded is taken for sent")

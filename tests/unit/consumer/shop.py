@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
@@ -17,6 +18,7 @@ from chalicelib.core.inbox import Message
 from chalicelib.store.transactions import OrderStore
 from tests.engines import FakeStage, Network, fake_stage
 from tests.engines.network import Call, Fault
+from tests.executors import AtOnce
 from tests.invariants import State, check, check_transaction
 from tests.messages import text
 
@@ -72,19 +74,19 @@ class Shop:
         for sku, units in self.initial.items():
             self.set_stock(sku, units)
 
-    def new_consumer(self) -> Consumer:
-        """A consumer as a fresh process has it."""
+    def new_consumer(self, executor: Executor | None = None) -> Consumer:
+        """A consumer as a fresh process has it, without threads but for those of `executor`."""
         network = Network(self.script)
         store = OrderStore(network.client(self.stage.dynamodb), self.stage.tables)
         publisher = Publisher(network.client(self.stage.sqs), self.stage.oms_queue_url)
-        return Consumer(store, publisher, self.stage.tables.record_ttl_days)
+        return Consumer(store, publisher, self.stage.tables.record_ttl_days, executor or AtOnce())
 
     def pace(self, seconds: float = LIMIT_SECONDS) -> Pace:
         """The pace of an invocation that may take so many seconds."""
         clock, end = self.stage.clock, self.stage.clock.now + seconds
         return Pace(
             remaining=lambda: end - clock.now,
-            reserve=min(RESERVE_SECONDS, seconds / 3),
+            reserve=min(RESERVE_SECONDS, seconds / 2),
             now=lambda: datetime.fromtimestamp(clock.now, UTC),
             sleep=clock.advance,
             rng=Random(7),
