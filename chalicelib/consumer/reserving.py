@@ -64,7 +64,8 @@ class Reserving:
             return
         again = [order.order_id for order in group.orders if order.order_id in self.redelivered]
         skus = {sku for order in group.orders for sku in order.skus}
-        short = plan(group.orders, self.hints.of(skus)).rejects
+        hints = self.hints.of(skus)
+        short = bool(hints) and plan(group.orders, hints).rejects
         if again or short:
             group.known.learn(self.store.read(again, skus if short else (), self.pace.pause))
 
