@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from functools import wraps
 from time import perf_counter
@@ -10,6 +9,7 @@ from typing import Any, Final, cast
 from urllib.parse import unquote
 
 from chalice.app import Chalice, Request, Response
+from pydantic_core import to_json
 
 from chalicelib.api import problems
 from chalicelib.errors import MethodNotAllowed
@@ -49,8 +49,8 @@ def refuse_other_methods(app: Chalice) -> None:
 
 
 def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """`body` as the JSON answer to a request."""
-    text = json.dumps(body, separators=(",", ":"))
+    """`body`, which may hold dataclasses, as the JSON answer to a request."""
+    text = to_json(body, ensure_ascii=True).decode()
     return Response(text, {"Content-Type": "application/json", **(headers or {})}, status)
 
 

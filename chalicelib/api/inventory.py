@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +19,7 @@ from chalicelib.core.catalogue import Stock
 
 def get(sku: str) -> Response:
     """GET /inventory/{sku}"""
-    return json_response(asdict(clients.inventory().get(parse(OneSku, {"sku": sku}).sku)))
+    return json_response(clients.inventory().get(parse(OneSku, {"sku": sku}).sku))
 
 
 def list_page(request: Request) -> Response:
@@ -28,7 +27,7 @@ def list_page(request: Request) -> Response:
     asked = parse(ListStock, query(request))
     levels, last = clients.inventory().page(asked.limit, asked.after)
     token = last and tokens.encode(asked.listing, last)
-    return json_response({"items": [asdict(stock) for stock in levels], "next_token": token})
+    return json_response({"items": levels, "next_token": token})
 
 
 def set_quantity(request: Request, sku: str) -> Response:
@@ -41,7 +40,7 @@ def set_quantity(request: Request, sku: str) -> Response:
         expected=asked.body.expected_quantity,
         key=_key(request, asked.key),
     )
-    return json_response(asdict(stock))
+    return json_response(stock)
 
 
 def adjust(request: Request, sku: str) -> Response:
@@ -49,7 +48,7 @@ def adjust(request: Request, sku: str) -> Response:
     asked = parse(AdjustStock, _parts(request, sku))
     change = Adjustment(asked.body.delta, asked.body.reason, asked.body.reference)
     key = _key(request, asked.key)
-    return json_response(asdict(clients.adjustments().adjust(asked.sku, change, datetime.now(UTC), key)))
+    return json_response(clients.adjustments().adjust(asked.sku, change, datetime.now(UTC), key))
 
 
 def check(request: Request) -> Response:
