@@ -48,8 +48,8 @@ class Row:
 
     @property
     def stock_name(self) -> str:
-        """Rows of the same name start from the same stock."""
-        return f"{self.skus} {self.level}"
+        """Rows of the same name share their stock; duplicates are apart, since threads take theirs twice."""
+        return f"{self.skus} {self.level} {self.duplicates}"
 
 
 def sku(number: int) -> str:
