@@ -21,7 +21,7 @@ def main() -> None:
     options = parser.parse_args()
     rows = SHORT if options.short else FULL
     began = time.monotonic()
-    results = measure(rows, options.rounds or (2 if options.short else 7))
+    results = measure(rows, options.rounds or (2 if options.short else 5))
     print(tables.speed(results), tables.cost(results), tables.verdicts(goals(results)), sep="\n\n")
     print(f"\n{len(rows)} rows in {(time.monotonic() - began) / 60:.1f} minutes; {machine()}")
     write(options.out, "orders", [r.as_json() for r in results])

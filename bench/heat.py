@@ -19,6 +19,7 @@ from bench.conflicts import Conflicts
 from bench.orders import Orders, Row
 from bench.usual import Steps
 from chalicelib.consumer.consumer import Consumer
+from chalicelib.consumer.outbox import THREADS
 from chalicelib.consumer.pace import Pace
 from chalicelib.consumer.publisher import Publisher
 from chalicelib.consumer.report import Report
@@ -73,7 +74,7 @@ class Arena:
         store = OrderStore(self.dynamodb, self._stage.tables)
         publisher = Publisher(self.sqs, self._stage.oms_queue_url)
         consumer = Consumer(
-            store, publisher, self._stage.tables.record_ttl_days, ThreadPoolExecutor(8), report=Silent()
+            store, publisher, self._stage.tables.record_ttl_days, ThreadPoolExecutor(THREADS), report=Silent()
         )
 
         def settle(bodies: list[str]) -> int:

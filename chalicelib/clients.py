@@ -95,13 +95,13 @@ def consumer() -> Consumer:
     from concurrent.futures import ThreadPoolExecutor
 
     from chalicelib.consumer.consumer import Consumer
+    from chalicelib.consumer.outbox import THREADS
     from chalicelib.consumer.publisher import Publisher
     from chalicelib.store.transactions import OrderStore
 
     store = OrderStore(dynamodb(), tables())
     publisher = Publisher(sqs(), queues().oms_events_queue_url)
-    # Almost all of a call's time is waiting; a batch of 100 orders has five deliveries or six.
-    return Consumer(store, publisher, tables().record_ttl_days, ThreadPoolExecutor(8, "deliver"))
+    return Consumer(store, publisher, tables().record_ttl_days, ThreadPoolExecutor(THREADS, "deliver"))
 
 
 @cache

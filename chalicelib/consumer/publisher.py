@@ -12,12 +12,14 @@ from chalicelib.store.calls import aws_errors, is_throttle
 
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
+    from types_boto3_sqs.type_defs import BatchResultErrorEntryTypeDef
 
 MAX_ENTRIES: Final = 10
 """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html"""
 MAX_BYTES: Final = 1_000_000
 """Under SQS's 1 MiB for a batch, to leave room for the message attribute."""
 _TRIES: Final = 6
+_MAY_PASS: Final = (OutOfTime, Throttled, Unreachable)
 
 
 class Publisher:
@@ -27,44 +29,47 @@ class Publisher:
         self._client = client
         self._queue_url = queue_url
 
-    def publish(self, answers: Sequence[Answer], pace: Pace) -> set[str]:
-        """Send `answers`, trying again those that SQS could not take; returns the ids of the orders not told.
+    def publish(self, answers: Sequence[Answer], pace: Pace) -> dict[str, Exception]:
+        """Send `answers`, one an order, trying again those that SQS could not take.
 
-        Raises nothing that concerns AWS: an answer that is not sent stays owed, and its order is tried again.
+        Returns why the others were not sent, by order. Raises nothing: an answer that is not sent stays
+        owed, and its order is tried again.
         """
-        refused: set[str] = set()
+        given_up: dict[str, Exception] = {}
         left = list(answers)
         for attempt in range(_TRIES):
-            left = [answer for batch in _batches(left) for answer in self._send(batch, refused, pace)]
+            failed: dict[str, Exception] = {}
+            for batch in _batches(left):
+                failed |= self._send(batch, pace)
+            given_up |= {order: why for order, why in failed.items() if not isinstance(why, _MAY_PASS)}
+            left = [answer for answer in left if answer.order_id in failed.keys() - given_up.keys()]
             if not left:
                 break
             try:
                 pace.pause(attempt)
             except OutOfTime:
                 break
-        return refused | {answer.order_id for answer in left}
+        return given_up | {answer.order_id: failed[answer.order_id] for answer in left}
 
-    def _send(self, batch: Sequence[Answer], refused: set[str], pace: Pace) -> list[Answer]:
-        """Send one batch; returns the answers to try again, and adds hopeless ones' orders to `refused`."""
+    def _send(self, batch: Sequence[Answer], pace: Pace) -> dict[str, Exception]:
+        """Send one batch; returns why answers were not sent, by order."""
         entries = [_entry(str(number), answer) for number, answer in enumerate(batch)]
         try:
             pace.check()
             with aws_errors():
                 result = self._client.send_message_batch(QueueUrl=self._queue_url, Entries=entries)
-        except (OutOfTime, Throttled, Unreachable):
-            return list(batch)
-        except Refused:
-            refused.update(answer.order_id for answer in batch)
-            return []
-        again = []
-        for failure in result.get("Failed", ()):
-            answer = batch[int(failure["Id"])]
-            # SQS calls throttling the sender's fault too.
-            if failure["SenderFault"] and not is_throttle(failure["Code"]):
-                refused.add(answer.order_id)
-            else:
-                again.append(answer)
-        return again
+            return {batch[int(entry["Id"])].order_id: _why(entry) for entry in result.get("Failed", ())}
+        except Exception as error:  # noqa: BLE001 - an unforeseen fault must not take other batches with it
+            return dict.fromkeys((answer.order_id for answer in batch), error)
+
+
+def _why(failure: BatchResultErrorEntryTypeDef) -> Exception:
+    code = failure["Code"]
+    if is_throttle(code):  # SQS calls throttling the sender's fault too
+        return Throttled(f"SQS throttled an answer: {code}")
+    if failure["SenderFault"]:
+        return Refused(f"SQS refused an answer: {code}", code)
+    return Unreachable(f"SQS failed at an answer: {code}")
 
 
 def _entry(entry_id: str, answer: Answer) -> Any:

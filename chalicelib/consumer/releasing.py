@@ -31,11 +31,10 @@ class Releasing:
 
         Raises `AwsError`, `Contended` or `OutOfTime` where nothing was written, or nobody knows.
         """
-        unsent = self.outbox.unsent
         for _ in range(PLANS):
-            orders = [order.as_known(group.known) for order in group.orders if order.order_id not in unsent]
+            orders = self._answered([order.as_known(group.known) for order in group.orders])
             self._send_first(orders)
-            open_orders = [order for order in orders if order.releasable and order.order_id not in unsent]
+            open_orders = [order for order in self._answered(orders) if order.releasable]
             now = self.pace.now()
             release = plan_releases(open_orders, group.known.missing, iso(now))
             self.pace.check()
@@ -43,6 +42,10 @@ class Releasing:
                 self._committed(orders, release)
                 return
         raise Contended("the orders or the SKUs kept changing")
+
+    def _answered(self, orders: Sequence[Cancelled]) -> list[Cancelled]:
+        """Those of `orders` whose answers did not fail to go out."""
+        return [order for order in orders if order.order_id not in self.outbox.unsent]
 
     def _send_first(self, orders: Sequence[Cancelled]) -> None:
         """Send the answers still owed to reserved orders: a released order owes no more than its release."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from traceback import format_tb
-from typing import Final
+from typing import Any, Final
 
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
@@ -72,22 +72,18 @@ class Report:
         logger.info("group is tried again", orders=order_ids, reason=str(why))
 
     def failed(self, order_ids: Sequence[str], why: Exception) -> None:
-        """Orders are left to be delivered again, or to the dead-letter queue.
+        """Orders are left to be delivered again, or to the dead-letter queue."""
+        logger.error("orders could not be settled", orders=order_ids, **_told(why))
 
-        An error that is not ours is told by its type and place: its text may quote the customer's data.
-        """
-        details = (
-            {"reason": str(why)}
-            if isinstance(why, ImsError)
-            else {"reason": type(why).__name__, "stack": format_tb(why.__traceback__)}
-        )
-        logger.error("orders could not be settled", orders=order_ids, **details)
+    def unsent(self, why: Mapping[str, Exception]) -> None:
+        """Answers did not go out; one of the reasons is told in full."""
+        orders = {order_id: type(error).__name__ for order_id, error in why.items()}
+        logger.error("answers could not be sent", orders=orders, **_told(next(iter(why.values()))))
 
     def unmarked(self, count: int, why: Exception | None = None) -> None:
         """Answers were sent, but their records do not say so: they may be sent once more."""
-        logger.warning(
-            "answers sent but not marked as published", count=count, reason=str(why) if why else None
-        )
+        details = _told(why) if why else {}
+        logger.warning("answers sent but not marked as published", count=count, **details)
 
     def answered(
         self, tasks: Mapping[str, Task], delivered: Mapping[str, datetime], unsettled: Set[str]
@@ -111,3 +107,12 @@ class Report:
         metrics.add_metric("MessagesFailed", _COUNT, messages)
         if order_ids:
             logger.warning("orders will be delivered again", orders=order_ids)
+
+
+def _told(why: Exception) -> dict[str, Any]:
+    """What the log may say of an error: one that is not ours by its type and place, since its text may quote
+    the customer's data.
+    """
+    if isinstance(why, ImsError):
+        return {"reason": str(why)}
+    return {"reason": type(why).__name__, "stack": format_tb(why.__traceback__)}

@@ -16,6 +16,7 @@ from typing import Any
 
 import app
 from chalicelib import clients
+from chalicelib.consumer import outbox
 from local.gateway import Gateway
 from local.poller import Poller
 from local.server import serving
@@ -25,6 +26,7 @@ def main(descriptor: int, time_limit: float) -> None:
     """Serve and poll until SIGTERM."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    outbox.DELIVERY = 3  # batches here are of 10: so that real threads deliver several parts at once
     clients.dynamodb()  # boto3 does not make clients in several threads at once
     sqs = clients.sqs()
 

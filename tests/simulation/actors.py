@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import greenlet
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.consumer import respond
@@ -56,6 +57,11 @@ class Cast:
     timeline: Timeline
     log: list[Line] = field(default_factory=list)
     letters: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def threads(self) -> int:
+        """How many threads a consumer has."""
+        return self.scenario.chance("threads").choice((1, 2, 4))
 
     @property
     def inventory(self) -> Queue:
@@ -109,7 +115,7 @@ class Worker:
         self._skew = timedelta(seconds=self._actor.rng.uniform(-2, 2))
 
     def _new_process(self) -> tuple[Crew, Consumer]:
-        stage, crew = self._cast.stage, Crew(self._actor)
+        stage, crew = self._cast.stage, Crew(self._actor, self._cast.threads)
         store = OrderStore(self._dynamodb, stage.tables)
         publisher = Publisher(self._sqs, stage.oms_queue_url)
         return crew, Consumer(store, publisher, stage.tables.record_ttl_days, crew, Silent())
@@ -168,6 +174,7 @@ class Worker:
         except Crash as crash:
             self._cast.say(actor.name, "DIES", crash)
             self._crew.die()
+            actor.ghosts.discard(greenlet.getcurrent())
             self._crew, self._consumer = self._new_process()
             actor.dies_at = None
             actor.wait(actor.rng.uniform(0, 1))

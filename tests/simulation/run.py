@@ -10,6 +10,7 @@ from itertools import count
 from unittest import mock
 from uuid import UUID
 
+from chalicelib.consumer import outbox
 from chalicelib.core.adjustments import Adjustment
 from chalicelib.core.catalogue import Product
 from chalicelib.core.moments import iso
@@ -48,7 +49,13 @@ def run(scenario: Scenario) -> History:
     timeline = Timeline()
     stage.dynamodb.history, stage.sqs.history = Feed(timeline), Feed(timeline)
     cast = Cast(scenario, World(stage.clock), stage, timeline)
-    with mock.patch.object(adjustments, "uuid4", side_effect=(UUID(int=n) for n in count())):
+    chance = scenario.chance("deliveries")
+    with (
+        mock.patch.object(adjustments, "uuid4", side_effect=(UUID(int=n) for n in count())),
+        # Most histories have few orders; smaller deliveries let these too have several at once.
+        mock.patch.object(outbox, "DELIVERY", chance.choice((1, 2, 20))),
+        mock.patch.object(outbox, "UNDER_WAY", chance.choice((1, 2, 8))),
+    ):
         _stock_up(scenario, stage)
         post_letters(cast)
         for number, writes in enumerate(scenario.writes):

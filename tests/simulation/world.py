@@ -77,6 +77,10 @@ class Actor:
     def wait(self, seconds: float) -> None:
         """Let others act for that long; raises `Crash` when the process is out of time meanwhile."""
         self.world.wait(seconds)
+        self.check()
+
+    def check(self) -> None:
+        """Raise `Crash` if the caller's process has died, or is out of time."""
         if greenlet.getcurrent() in self.ghosts:
             raise Crash("its process has died")
         if self.dies_at is not None and self.world.now >= self.dies_at:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 from chalicelib.consumer import releasing, reserving
-from chalicelib.consumer.outbox import Outbox
+from chalicelib.consumer.outbox import Delivery, Outbox
 from chalicelib.consumer.publisher import Publisher
 from chalicelib.consumer.releasing import Releasing
 from chalicelib.consumer.reserving import Reserving
@@ -27,7 +26,7 @@ BUGS = Bugs()
 
 @BUGS("marked before it is published")
 def _(patch: Patch) -> None:
-    def deliver(self: Outbox, what: Any) -> dict[str, datetime]:
+    def deliver(self: Outbox, what: Any) -> Delivery:
         for answer in what:
             self.store.mark([answer], self.pace.now())
         return self._send(what)

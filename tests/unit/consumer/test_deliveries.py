@@ -6,6 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from chalicelib.consumer.outbox import UNDER_WAY
 from tests.engines.network import Call, Fault
 from tests.messages import release, reserve
 from tests.unit.consumer.shop import MARK, SEND, TRANSACT, Shop
@@ -69,18 +70,50 @@ def test_answers_go_out_while_the_next_group_is_settled_and_before_the_batch_is_
     shop.check()
 
 
-def test_an_unforeseen_fault_in_a_delivery_fails_its_orders_and_no_others() -> None:
+def test_an_unforeseen_fault_in_a_send_fails_its_orders_and_no_others() -> None:
     shop = Shop({"A": 60})
 
     def broken(_: Call) -> Any:
         raise ZeroDivisionError
 
     shop.fail(SEND, broken)
-    assert shop.settle(*orders(60, A=1)) == list(range(20))
-    assert len(shop.answers) == 40
-    assert shop.settle(*orders(60, A=1)[:20], receives=2) == []
+    assert shop.settle(*orders(60, A=1)) == list(range(10))
+    assert len(shop.answers) == 50
+    assert shop.settle(*orders(60, A=1)[:10], receives=2) == []
     assert shop.told() == {f"o{n}": ["Reserved"] for n in range(60)}
     assert shop.stock == {"A": 0}
+    shop.check()
+
+
+def test_an_unforeseen_fault_in_a_mark_fails_no_order() -> None:
+    shop = Shop({"A": 60})
+
+    def broken(_: Call) -> Any:
+        raise ZeroDivisionError
+
+    shop.fail(MARK, broken)
+    assert shop.settle(*orders(60, A=1)) == []
+    assert sum("published_at" in (shop.record(f"o{n}") or {}) for n in range(60)) == 40
+    shop.check()
+
+
+def test_commits_wait_when_too_many_deliveries_are_under_way() -> None:
+    shop = Shop({f"S{n}": 9 for n in range(500)})
+    groups = [reserve(f"o{n}", {f"S{n}": 1}) for n in range(500)]  # 50 orders each: 3 deliveries
+    held = threading.Event()
+    commits: list[int] = []
+
+    def slow(call: Call) -> Any:
+        held.wait(0.2)  # long enough for the other thread to commit all it may
+        commits.append(shop.counts[TRANSACT])
+        return call.proceed()
+
+    with ThreadPoolExecutor(1) as thread:
+        shop.consumer = shop.new_consumer(thread)
+        shop.fail(SEND, slow)
+        assert shop.settle(*groups) == []
+    assert commits[0] <= 1 + UNDER_WAY // 3 < shop.counts[TRANSACT] == 10
+    assert len(shop.answers) == 500
     shop.check()
 
 

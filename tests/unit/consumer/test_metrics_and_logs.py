@@ -210,12 +210,14 @@ class TestLogs:
         assert shop.settle(reserve("a", {"A": 1})) == [0]
         assert any("a" in entry.get("orders", ()) for entry in logs())
 
-    def test_an_order_whose_answer_did_not_go_out_is_named(self, logs: Logs) -> None:
+    def test_an_order_whose_answer_did_not_go_out_is_named_with_the_reason(self, logs: Logs) -> None:
         shop = Shop({"A": 9})
         shop.fail(SEND, Partial([0], "InvalidMessageContents", sender_fault=True))
         assert shop.settle(reserve("a", {"A": 1})) == [0]
-        (entry,) = [entry for entry in logs() if entry["level"] == "WARNING" and "orders" in entry]
-        assert entry["orders"] == ["a"]
+        why, left = [entry for entry in logs() if "orders" in entry]
+        assert (why["level"], why["orders"]) == ("ERROR", {"a": "Refused"})
+        assert "InvalidMessageContents" in why["reason"]
+        assert (left["level"], left["orders"]) == ("WARNING", ["a"])
 
     def test_a_mark_that_failed_is_named(self, logs: Logs) -> None:
         shop = Shop({"A": 9})

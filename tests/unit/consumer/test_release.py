@@ -11,6 +11,7 @@ from tests.engines import Crash
 from tests.engines.faults import Conflict, crash_before
 from tests.messages import release, reserve
 from tests.unit.consumer.shop import HAPPY, MARK, READ, SEND, TRANSACT, Shop
+from tests.unit.consumer.trouble import refused
 
 
 class TestRelease:
@@ -76,6 +77,18 @@ class TestRelease:
         shop.fail(TRANSACT, Conflict([0]), Conflict([0]))
         assert shop.settle(release("o")) == []
         assert shop.told() == {"o": ["Reserved", "Released"]}
+
+    def test_an_order_whose_first_answer_is_refused_is_not_released(self) -> None:
+        shop = Shop({"A": 5})
+        shop.fail(SEND, crash_before, refused("AccessDenied"))
+        with pytest.raises(Crash):
+            shop.settle(reserve("o", {"A": 2}))
+        assert shop.settle(release("o"), release("p")) == [0]
+        assert shop.told() == {"p": ["Released"]}
+        assert shop.stock == {"A": 3}
+        assert shop.settle(release("o"), receives=2) == []
+        assert shop.told()["o"] == ["Reserved", "Released"]
+        shop.check()
 
     def test_of_an_unknown_order_leaves_a_tombstone_that_keeps_a_late_reserve_from_the_stock(self) -> None:
         shop = Shop({"A": 5})
