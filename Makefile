@@ -39,14 +39,14 @@ e2e: venv ## run the end-to-end tests, against the stage in the environment if t
 	$(BIN)/pytest tests/e2e
 
 .PHONY: bench
-bench: venv ## race the consumers and time the API and cold starts (about 25 minutes); see docs/performance.md
+bench: venv ## race the consumers and time the API and cold starts (about 40 minutes); see docs/performance.md
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.concurrency
 	$(BIN)/python -m bench.api
 	$(BIN)/python -m bench.cold
 
 .PHONY: bench-short
-bench-short: venv ## a short run of each benchmark (under 2 minutes)
+bench-short: venv ## a short run of each benchmark (about 3 minutes)
 	$(BIN)/python -m bench --short
 	$(BIN)/python -m bench.concurrency --short
 	$(BIN)/python -m bench.api --short
