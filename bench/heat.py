@@ -17,12 +17,12 @@ from botocore.exceptions import ClientError
 
 from bench.conflicts import Conflicts
 from bench.orders import Orders, Row
+from bench.silent import Silent
 from bench.usual import Steps
 from chalicelib.consumer.consumer import Consumer
 from chalicelib.consumer.outbox import THREADS
 from chalicelib.consumer.pace import Pace
 from chalicelib.consumer.publisher import Publisher
-from chalicelib.consumer.report import Report
 from chalicelib.core.backoff import full_jitter
 from chalicelib.core.inbox import Message
 from chalicelib.store.transactions import OrderStore
@@ -36,15 +36,6 @@ class Way(Protocol):
     """A way to settle a batch of messages; returns how many are left to SQS."""
 
     def __call__(self, bodies: list[str]) -> int: ...
-
-
-class Silent(Report):
-    """Says nothing: Powertools has one set of metrics a process, and here are many consumers in one."""
-
-    def _nothing(self, *_: object, **__: object) -> None: ...
-
-    received = decided = released = duplicates = mismatched = _nothing
-    retry = failed = unmarked = answered = unsettled = _nothing
 
 
 class Arena:

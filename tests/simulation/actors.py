@@ -11,11 +11,11 @@ from typing import Any
 import greenlet
 from botocore.exceptions import BotoCoreError, ClientError
 
+from bench.silent import Silent
 from chalicelib.consumer import respond
 from chalicelib.consumer.consumer import Consumer
 from chalicelib.consumer.pace import Pace
 from chalicelib.consumer.publisher import Publisher
-from chalicelib.consumer.report import Report
 from chalicelib.core.adjustments import Adjustment, IdempotencyKey
 from chalicelib.core.backoff import full_jitter
 from chalicelib.core.catalogue import Product
@@ -34,17 +34,6 @@ from tests.simulation.wire import Line, Wire
 from tests.simulation.world import Actor, World
 
 POLL_SECONDS = 0.5
-
-
-class Silent(Report):
-    """A report that tells nobody."""
-
-    def __getattribute__(self, name: str) -> Any:
-        return _ignore
-
-
-def _ignore(*_: Any, **__: Any) -> None:
-    pass
 
 
 @dataclass
