@@ -149,7 +149,7 @@ def main() -> int:
         api = Api(url, os.environ["IMS_TOKEN_WRITE"])
         # Few retries: if nobody is there, say so at once.
         sqs = boto3.client("sqs", config=Config(connect_timeout=2, retries={"total_max_attempts": 2}))
-        oms = Oms(sqs, os.environ["IMS_INVENTORY_QUEUE_URL"], os.environ["OMS_EVENTS_QUEUE_URL"])
+        oms = Oms.of_environment(sqs)
         api.call("GET", "/health")
     except KeyError as missing:
         return _fail(f"{missing} is not set, and {ENV_FILE} does not say. Start a stack: make run")

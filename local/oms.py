@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import uuid
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
@@ -21,6 +22,11 @@ class Oms:
         self._sqs = sqs
         self._inventory_queue_url = inventory_queue_url
         self._answers_queue_url = answers_queue_url
+
+    @classmethod
+    def of_environment(cls, sqs: SQSClient) -> Self:
+        """The order system of the stage that the environment names; raises `KeyError` if it names none."""
+        return cls(sqs, os.environ["IMS_INVENTORY_QUEUE_URL"], os.environ["OMS_EVENTS_QUEUE_URL"])
 
     def send(self, message: Message | str) -> None:
         """Send one message to the IMS; text goes as it is."""

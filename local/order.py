@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 
 import boto3
 
@@ -20,7 +19,7 @@ def main() -> None:
         message = reserve(given.order_id, dict(given.items))
     else:
         message = release(given.order_id)
-    oms = Oms(boto3.client("sqs"), os.environ["IMS_INVENTORY_QUEUE_URL"], os.environ["OMS_EVENTS_QUEUE_URL"])
+    oms = Oms.of_environment(boto3.client("sqs"))
     oms.send(message)
     answers = oms.answers({given.order_id}, 1, _ANSWER_SECONDS)
     print(

@@ -42,7 +42,7 @@ def clients(env: None) -> Iterator[Clients]:
         Api(url, os.environ["IMS_TOKEN_READ"]),
         Api(url, os.environ["IMS_TOKEN_WRITE"]),
         Api(url, ""),
-        Oms(sqs, os.environ["IMS_INVENTORY_QUEUE_URL"], os.environ["OMS_EVENTS_QUEUE_URL"]),
+        Oms.of_environment(sqs),
     )
     sqs.close()
 
