@@ -55,8 +55,7 @@ class Consumer:
         passes = ((inbox.releases, self._release, first), (inbox.reserves, self._reserve, pace))
         for tasks, work, its_pace in passes:
             outbox = Outbox(self.publisher, self.store, its_pace, self.report, self.executor)
-            unsettled = work(list(tasks.values()), outbox, its_pace) if tasks else set()
-            unsettled |= outbox.collect()
+            unsettled = work(list(tasks.values()), outbox, its_pace) | outbox.collect()
             failed |= {message.id for order_id in unsettled for message in tasks[order_id].messages}
             left += sorted(unsettled)
             self.report.answered(tasks, outbox.delivered, unsettled)

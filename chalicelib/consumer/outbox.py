@@ -60,16 +60,19 @@ class Outbox:
         A mark that fails is only reported: the answer is out, and at worst goes out once more.
         """
         for start in range(0, len(answers), DELIVERY):
-            while len(self._under_way) >= UNDER_WAY:
-                self._note(self._under_way.popleft().result())
+            self._wait_until(UNDER_WAY - 1)
             part = answers[start : start + DELIVERY]
             self._under_way.append(self.executor.submit(self._deliver, part))
 
     def collect(self) -> set[str]:
         """Wait for all deliveries; returns the ids of the orders of which an answer did not go out."""
-        while self._under_way:
-            self._note(self._under_way.popleft().result())
+        self._wait_until(0)
         return self.unsent
+
+    def _wait_until(self, under_way: int) -> None:
+        """Wait for the oldest deliveries until no more than `under_way` are left."""
+        while len(self._under_way) > under_way:
+            self._note(self._under_way.popleft().result())
 
     def _note(self, delivery: Delivery) -> None:
         self.delivered |= delivery.sent

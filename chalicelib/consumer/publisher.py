@@ -41,15 +41,16 @@ class Publisher:
             failed: dict[str, Exception] = {}
             for batch in _batches(left):
                 failed |= self._send(batch, pace)
-            given_up |= {order: why for order, why in failed.items() if not isinstance(why, _MAY_PASS)}
-            left = [answer for answer in left if answer.order_id in failed.keys() - given_up.keys()]
-            if not left:
+            again = {order: why for order, why in failed.items() if isinstance(why, _MAY_PASS)}
+            given_up |= {order: why for order, why in failed.items() if order not in again}
+            if not again:
                 break
+            left = [answer for answer in left if answer.order_id in again]
             try:
                 pace.pause(attempt)
             except OutOfTime:
                 break
-        return given_up | {answer.order_id: failed[answer.order_id] for answer in left}
+        return given_up | again
 
     def _send(self, batch: Sequence[Answer], pace: Pace) -> dict[str, Exception]:
         """Send one batch; returns why answers were not sent, by order."""
