@@ -11,12 +11,15 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
+import pytest
+
 from chalicelib.consumer.consumer import Consumer
 from chalicelib.consumer.pace import Pace
 from chalicelib.consumer.publisher import Publisher
 from chalicelib.core.inbox import Message
 from chalicelib.store.transactions import OrderStore
-from tests.engines import FakeStage, Network, fake_stage
+from tests.engines import Crash, FakeStage, Network, fake_stage
+from tests.engines.faults import crash_before
 from tests.engines.network import Call, Fault
 from tests.executors import AtOnce
 from tests.invariants import State, check, check_transaction
@@ -106,6 +109,12 @@ class Shop:
     def settle(self, *bodies: Any, receives: int = 1, seconds: float = LIMIT_SECONDS) -> list[int]:
         """Hand over one batch; returns the positions of the messages that failed."""
         return self.deliver([self.message(body, receives=receives) for body in bodies], seconds)
+
+    def die_before(self, operation: str, *bodies: Any) -> None:
+        """Hand over a batch whose process dies before its next call of an operation."""
+        self.fail(operation, crash_before)
+        with pytest.raises(Crash):
+            self.settle(*bodies)
 
     def deliver(self, messages: list[Message], seconds: float = LIMIT_SECONDS) -> list[int]:
         """Hand over messages as they are; returns the positions of those that failed."""

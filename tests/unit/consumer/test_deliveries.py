@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from chalicelib.consumer.outbox import UNDER_WAY
-from tests.engines.network import Call, Fault
+from tests.engines.network import Call
 from tests.messages import release, reserve
 from tests.unit.consumer.shop import MARK, SEND, TRANSACT, Shop
 from tests.unit.consumer.trouble import orders
@@ -16,14 +17,8 @@ PATIENCE = 5.0
 """Seconds after which a thread gives up waiting for another, and the test fails."""
 
 
-def after(wait: Any) -> Fault:
-    """A call that is made once `wait()` returns."""
-
-    def fault(call: Call) -> Any:
-        wait()
-        return call.proceed()
-
-    return fault
+def broken(_: Call) -> Any:
+    raise ZeroDivisionError
 
 
 def test_the_deliveries_of_a_group_are_under_way_at_once() -> None:
@@ -57,10 +52,14 @@ def test_answers_go_out_while_the_next_group_is_settled_and_before_the_batch_is_
         settled.set()
         return result
 
+    def first_send(call: Call) -> Any:
+        settled.wait(PATIENCE)
+        return call.proceed()
+
     with ThreadPoolExecutor(1) as thread:
         shop.consumer = shop.new_consumer(thread)
         shop.fail(TRANSACT, None, second)
-        shop.fail(SEND, after(lambda: settled.wait(PATIENCE)))
+        shop.fail(SEND, first_send)
         assert shop.settle(*two_groups) == []
     assert settled.is_set()
     assert shop.calls[0] == TRANSACT
@@ -72,10 +71,6 @@ def test_answers_go_out_while_the_next_group_is_settled_and_before_the_batch_is_
 
 def test_an_unforeseen_fault_in_a_send_fails_its_orders_and_no_others() -> None:
     shop = Shop({"A": 60})
-
-    def broken(_: Call) -> Any:
-        raise ZeroDivisionError
-
     shop.fail(SEND, broken)
     assert shop.settle(*orders(60, A=1)) == list(range(10))
     assert len(shop.answers) == 50
@@ -87,10 +82,6 @@ def test_an_unforeseen_fault_in_a_send_fails_its_orders_and_no_others() -> None:
 
 def test_an_unforeseen_fault_in_a_mark_fails_no_order() -> None:
     shop = Shop({"A": 60})
-
-    def broken(_: Call) -> Any:
-        raise ZeroDivisionError
-
     shop.fail(MARK, broken)
     assert shop.settle(*orders(60, A=1)) == []
     assert sum("published_at" in (shop.record(f"o{n}") or {}) for n in range(60)) == 40
@@ -100,11 +91,10 @@ def test_an_unforeseen_fault_in_a_mark_fails_no_order() -> None:
 def test_commits_wait_when_too_many_deliveries_are_under_way() -> None:
     shop = Shop({f"S{n}": 9 for n in range(500)})
     groups = [reserve(f"o{n}", {f"S{n}": 1}) for n in range(500)]  # 50 orders each: 3 deliveries
-    held = threading.Event()
     commits: list[int] = []
 
     def slow(call: Call) -> Any:
-        held.wait(0.2)  # long enough for the other thread to commit all it may
+        time.sleep(0.2)  # long enough for the other thread to commit all it may
         commits.append(shop.counts[TRANSACT])
         return call.proceed()
 

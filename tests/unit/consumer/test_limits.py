@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib.core.records import LINE_BYTES, RECORD_BYTES
-from tests.engines.faults import (
-    throttled,
-)
+from tests.engines.faults import throttled
 from tests.engines.network import Call
 from tests.engines.values import size
 from tests.messages import release, reserve

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.core.answers import AnswerType, event_id
-from tests.engines import Crash
-from tests.engines.faults import Conflict, crash_before
+from tests.engines.faults import Conflict
 from tests.messages import release, reserve
 from tests.unit.consumer.shop import HAPPY, MARK, READ, SEND, TRANSACT, Shop
 from tests.unit.consumer.trouble import refused
@@ -58,9 +57,7 @@ class TestRelease:
 
     def test_the_first_answer_goes_out_first_if_it_is_still_owed(self) -> None:
         shop = Shop({"A": 5})
-        shop.fail(SEND, crash_before)
-        with pytest.raises(Crash):
-            shop.settle(reserve("o", {"A": 2}))
+        shop.die_before(SEND, reserve("o", {"A": 2}))
         assert shop.settle(release("o")) == []
         assert shop.calls == [READ, SEND, TRANSACT, SEND, MARK]
         assert shop.told() == {"o": ["Reserved", "Released"]}
@@ -71,18 +68,15 @@ class TestRelease:
 
     def test_the_first_answer_goes_out_once_however_often_the_release_is_tried(self) -> None:
         shop = Shop({"A": 5})
-        shop.fail(SEND, crash_before)
-        with pytest.raises(Crash):
-            shop.settle(reserve("o", {"A": 2}))
+        shop.die_before(SEND, reserve("o", {"A": 2}))
         shop.fail(TRANSACT, Conflict([0]), Conflict([0]))
         assert shop.settle(release("o")) == []
         assert shop.told() == {"o": ["Reserved", "Released"]}
 
     def test_an_order_whose_first_answer_is_refused_is_not_released(self) -> None:
         shop = Shop({"A": 5})
-        shop.fail(SEND, crash_before, refused("AccessDenied"))
-        with pytest.raises(Crash):
-            shop.settle(reserve("o", {"A": 2}))
+        shop.die_before(SEND, reserve("o", {"A": 2}))
+        shop.fail(SEND, refused("AccessDenied"))
         assert shop.settle(release("o"), release("p")) == [0]
         assert shop.told() == {"p": ["Released"]}
         assert shop.stock == {"A": 3}
@@ -112,9 +106,7 @@ class TestRelease:
 
     def test_of_a_rejected_order_sends_the_answer_that_is_still_owed(self) -> None:
         shop = Shop({"A": 1})
-        shop.fail(SEND, crash_before)
-        with pytest.raises(Crash):
-            shop.settle(reserve("o", {"A": 2}))
+        shop.die_before(SEND, reserve("o", {"A": 2}))
         assert shop.settle(release("o")) == []
         assert shop.told() == {"o": ["ReservationFailed"]}
         record = shop.record("o")
@@ -125,9 +117,7 @@ class TestRelease:
     def test_that_was_recorded_but_not_answered_is_answered_as_it_was(self) -> None:
         shop = Shop({"A": 5})
         shop.settle(reserve("o", {"A": 2}))
-        shop.fail(MARK, crash_before)
-        with pytest.raises(Crash):
-            shop.settle(release("o"))
+        shop.die_before(MARK, release("o"))
         assert shop.settle(release("o"), receives=2) == []
         assert shop.calls == [READ, SEND, MARK]
         assert shop.stage.sqs.history[1].body == shop.stage.sqs.history[2].body

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from tests.engines import Crash
-from tests.engines.faults import crash_before
 from tests.messages import release, reserve, without
 from tests.unit.consumer.shop import HAPPY, MARK, READ, SEND, TRANSACT, Shop
 
@@ -210,9 +208,7 @@ class TestAgain:
 
     def test_an_answer_not_marked_is_sent_again_as_it_was_and_marked(self) -> None:
         shop = Shop({"A": 5})
-        shop.fail(MARK, crash_before)
-        with pytest.raises(Crash):
-            shop.settle(reserve("o", {"A": 2}))
+        shop.die_before(MARK, reserve("o", {"A": 2}))
         assert shop.settle(reserve("o", {"A": 2})) == []
         assert shop.calls == [TRANSACT, SEND, MARK]
         first, second = shop.stage.sqs.history
