@@ -14,7 +14,7 @@ settings.load_profile("ims")
 
 bypass_proxies()
 
-pytest_plugins = ["tests.aws_calls"]
+pytest_plugins = ["tests.support.aws_calls"]
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 
 from local.client import Api
 from local.oms import Oms, new_id
-from tests.stack import LocalStack
+from tests.support.stack import LocalStack
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -16,7 +16,7 @@ from random import Random
 from typing import Final, NoReturn, Self
 
 from tests.faults.gate import Exchange, Reset
-from tests.stack import ROOT
+from tests.support.stack import ROOT
 
 _STOP_SECONDS: Final = 30
 

@@ -25,11 +25,11 @@ from local.emulator import HOST, listen
 from local.issuer import AUDIENCE, ISSUER, WRITE, Issuer, publishing
 from local.stack import FUNCTION_SECONDS, VISIBILITY_SECONDS
 from local.stage import Stage
-from tests import invariants
 from tests.faults import load
 from tests.faults.fleet import Fleet
 from tests.faults.gate import Gate, fair
-from tests.stack import ROOT
+from tests.support import invariants
+from tests.support.stack import ROOT
 
 MAX_RECEIVE_COUNT: Final = 5
 """As Terraform sets it."""

@@ -20,8 +20,8 @@ from local.stage import Stage, open_stage
 from tests.faults import mishaps
 from tests.faults.conftest import Tell
 from tests.faults.gate import Exchange, Fault, Gate, Reply, Script, fair
-from tests.messages import text
-from tests.rest import forget_clients
+from tests.support.messages import text
+from tests.support.rest import forget_clients
 
 MESSAGES = 99
 TERRAFORMS_LEAST, USUAL, LOCAL = 20.0, 60.0, float(FUNCTION_SECONDS)

@@ -4,7 +4,7 @@ import pytest
 
 from chalicelib import clients
 from local.stage import Stage
-from tests.rest import Rest, forget_clients
+from tests.support.rest import Rest, forget_clients
 
 
 @pytest.fixture

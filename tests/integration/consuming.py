@@ -20,11 +20,11 @@ from chalicelib.consumer.publisher import Publisher
 from chalicelib.core.inbox import Message
 from chalicelib.store.transactions import OrderStore
 from local.stage import Stage
-from tests.engines import Network
-from tests.engines.network import Call, Fault
-from tests.executors import AtOnce
-from tests.invariants import check_transaction
-from tests.messages import text
+from tests.support.engines import Network
+from tests.support.engines.network import Call, Fault
+from tests.support.executors import AtOnce
+from tests.support.invariants import check_transaction
+from tests.support.messages import text
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient

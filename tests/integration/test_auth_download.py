@@ -12,8 +12,8 @@ from cryptography.x509.oid import NameOID
 
 from chalicelib.auth.download import MAX_BYTES, TIMEOUT, download
 from chalicelib.errors import KeysUnavailable, SettingsError
-from tests.issuer import ec_key
-from tests.key_server import answering, dripping, endless, hanging_up, serving, silent
+from tests.support.issuer import ec_key
+from tests.support.key_server import answering, dripping, endless, hanging_up, serving, silent
 
 BRIEF = 0.3
 """Seconds; the time-out that most tests here use, so that they are quick."""

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import app
 from chalicelib import auth, clients
 from chalicelib.errors import KeysUnavailable, SettingsError
-from tests.issuer import AUDIENCE, ISSUER, ec_key, ec_one, key_set, rsa_key, rsa_one
-from tests.key_server import answering, dripping, hanging_up, serving, silent
+from tests.support.issuer import AUDIENCE, ISSUER, ec_key, ec_one, key_set, rsa_key, rsa_one
+from tests.support.key_server import answering, dripping, hanging_up, serving, silent
 
 ARN = "arn:aws:execute-api:eu-west-1:123456789012:a1b2c3/live/GET/products"
 PUBLISHED = answering(key_set(rsa_one().jwk(), ec_one().jwk()))

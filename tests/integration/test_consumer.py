@@ -14,9 +14,6 @@ from chalicelib import clients
 from chalicelib.core.answers import AnswerType, event_id
 from local.poller import Poller
 from local.stage import Stage
-from tests.engines import Crash
-from tests.engines.faults import crash_after, crash_before
-from tests.engines.network import Call, Fault
 from tests.integration.consuming import (
     Proving,
     consumer_on,
@@ -26,9 +23,12 @@ from tests.integration.consuming import (
     put_stock,
     stock_of,
 )
-from tests.invariants import check, drain, read_state
-from tests.messages import release, reserve, text
-from tests.rest import forget_clients
+from tests.support.engines import Crash
+from tests.support.engines.faults import crash_after, crash_before
+from tests.support.engines.network import Call, Fault
+from tests.support.invariants import check, drain, read_state
+from tests.support.messages import release, reserve, text
+from tests.support.rest import forget_clients
 from tests.unit.consumer.shop import Shop
 
 

@@ -18,16 +18,16 @@ from chalicelib.core.inbox import Message
 from chalicelib.errors import Conflict, Contended, NotFound
 from chalicelib.store.adjustments import Adjustments
 from local.stage import Stage
-from tests.engines.faults import (
+from tests.integration.consuming import Proving, consumer_on, message, put_stock, stock_of
+from tests.support.engines.faults import (
     reset_after_effect,
     throttled,
     timed_out_after_effect,
     timed_out_before_effect,
 )
-from tests.engines.network import Call, Fault
-from tests.integration.consuming import Proving, consumer_on, message, put_stock, stock_of
-from tests.invariants import check, drain, read_state
-from tests.messages import release, reserve, text
+from tests.support.engines.network import Call, Fault
+from tests.support.invariants import check, drain, read_state
+from tests.support.messages import release, reserve, text
 
 SECONDS = 60.0
 

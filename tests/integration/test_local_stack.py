@@ -16,7 +16,7 @@ import pytest
 
 from local.client import Api
 from local.emulator import listen
-from tests.stack import FREE_PORTS, ROOT, LocalStack, wait_for_snapshot
+from tests.support.stack import FREE_PORTS, ROOT, LocalStack, wait_for_snapshot
 
 NAMES = {
     "IMS_API_URL",

@@ -10,7 +10,7 @@ from chalicelib.core.fields import Outcome
 from chalicelib.core.records import OrderRecord
 from chalicelib.store.records import to_item
 from local.stage import Stage
-from tests.rest import Answer, Rest
+from tests.support.rest import Answer, Rest
 
 THREADS = 8
 

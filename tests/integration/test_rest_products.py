@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from local.stage import Stage
-from tests.rest import Answer, Rest
+from tests.support.rest import Answer, Rest
 
 PRODUCT = {"sku": "A-1", "name": "Ä lamp 💡", "price": 10.99}
 

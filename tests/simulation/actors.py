@@ -24,14 +24,14 @@ from chalicelib.errors import AwsError, Contended, ImsError
 from chalicelib.store.adjustments import Adjustments
 from chalicelib.store.products import Products
 from chalicelib.store.transactions import OrderStore
-from tests.engines import FakeStage, Queue
-from tests.engines.network import Crash, Network
 from tests.simulation.crew import Crew
 from tests.simulation.meddler import Meddler
 from tests.simulation.scenario import Scenario, Write
 from tests.simulation.timeline import Answered, Settled, Timeline
 from tests.simulation.wire import Line, Wire
 from tests.simulation.world import Actor, World
+from tests.support.engines import FakeStage, Queue
+from tests.support.engines.network import Crash, Network
 
 POLL_SECONDS = 0.5
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import greenlet
 
-from tests.engines.network import Crash
 from tests.simulation.world import Actor
+from tests.support.engines.network import Crash
 
 
 class Crew(Executor):

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 from uuid import UUID, uuid5
 
-from tests.engines.sqs import Sent
-from tests.engines.tables import Change, Commit
 from tests.simulation.scenario import Scenario
 from tests.simulation.timeline import Answered, Entry, Settled
+from tests.support.engines.sqs import Sent
+from tests.support.engines.tables import Change, Commit
 
 # Part of the contract with the OMS: an order's answers have the same ids whoever sends them.
 _NAMESPACE = UUID("6f0c2a52-4f1e-4b0e-9d0c-3a8f5f6f3c11")

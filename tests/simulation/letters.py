@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from tests.engines import FakeClock
+from tests.support.engines import FakeClock
 
 _NOW = datetime.fromtimestamp(FakeClock().now, UTC)
 _FRESH = _NOW.isoformat()

@@ -15,9 +15,9 @@ from chalicelib.core.moments import iso
 from chalicelib.errors import ImsError
 from chalicelib.store.adjustments import Adjustments
 from chalicelib.store.products import Products
-from tests.engines import FakeStage
-from tests.engines.network import Call
 from tests.simulation.world import World
+from tests.support.engines import FakeStage
+from tests.support.engines.network import Call
 
 
 class Meddler:

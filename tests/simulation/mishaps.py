@@ -6,9 +6,9 @@ from collections.abc import Collection
 from random import Random
 from typing import Any, Final
 
-from tests.engines import faults
-from tests.engines.errors import Refusal
-from tests.engines.network import Call, Fault
+from tests.support.engines import faults
+from tests.support.engines.errors import Refusal
+from tests.support.engines.network import Call, Fault
 
 
 def _refuse(code: str) -> Fault:

@@ -16,13 +16,13 @@ from chalicelib.core.catalogue import Product
 from chalicelib.core.moments import iso
 from chalicelib.store import adjustments
 from chalicelib.store.products import Products
-from tests.engines import Disorder, FakeStage, fake_stage
 from tests.simulation.actors import Cast, Worker, Writer, post_letters
 from tests.simulation.invariants import Violation, check
 from tests.simulation.scenario import Scenario
 from tests.simulation.timeline import Feed, Timeline
 from tests.simulation.wire import Line
 from tests.simulation.world import Restless, World
+from tests.support.engines import Disorder, FakeStage, fake_stage
 
 REST_AT_LAST = "7 it comes to rest"
 NO_SURPRISE = "8 no unforeseen error"

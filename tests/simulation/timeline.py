@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tests.engines.sqs import Sent
-from tests.engines.tables import Commit
+from tests.support.engines.sqs import Sent
+from tests.support.engines.tables import Commit
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from tests.engines.network import Call, Fault
 from tests.simulation import mishaps
 from tests.simulation.meddler import Meddler
 from tests.simulation.scenario import Scenario
 from tests.simulation.world import Actor
+from tests.support.engines.network import Call, Fault
 
 
 @dataclass(slots=True)

@@ -8,8 +8,8 @@ from random import Random
 
 import greenlet
 
-from tests.engines import FakeClock
-from tests.engines.network import Crash
+from tests.support.engines import FakeClock
+from tests.support.engines.network import Crash
 
 MOST_TURNS = 200_000
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from tests import aws_calls
+from tests.support import aws_calls
 from tests.terraform.conftest import Resources
 
 # As terraform/tests makes them up, by the names that the code's calls are recorded with.

@@ -9,7 +9,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from chalicelib.auth.keys import KeySet, usable_keys
 from chalicelib.errors import KeysUnavailable
-from tests.issuer import ec_key, ec_one, key_set, rsa_key, rsa_one
+from tests.support.issuer import ec_key, ec_one, key_set, rsa_key, rsa_one
 
 
 class Clock:

@@ -12,7 +12,17 @@ from chalicelib.auth.keys import KeySet
 from chalicelib.auth.verifier import Caller, Verifier
 from chalicelib.errors import KeysUnavailable, Unauthenticated
 from chalicelib.settings import AuthSettings
-from tests.issuer import AUDIENCE, ISSUER, SigningKey, ec_key, ec_one, key_set, rsa_key, rsa_one, segment
+from tests.support.issuer import (
+    AUDIENCE,
+    ISSUER,
+    SigningKey,
+    ec_key,
+    ec_one,
+    key_set,
+    rsa_key,
+    rsa_one,
+    segment,
+)
 
 SETTINGS = AuthSettings.load({"AUTH_ISSUER": ISSUER, "AUTH_AUDIENCE": AUDIENCE})
 PUBLISHED = key_set(rsa_one().jwk(), ec_one().jwk())

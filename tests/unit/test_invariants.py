@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.invariants import State, check, check_transaction
-from tests.messages import release, reserve
+from tests.support.invariants import State, check, check_transaction
+from tests.support.messages import release, reserve
 from tests.unit.consumer.shop import TRANSACT, Shop
 
 INITIAL = {"A": 9, "B": 1}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.engines import fake_stage
+from tests.support.engines import fake_stage
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from local.stage import Stage
-from tests.engines import FakeStage, fake_stage
+from tests.support.engines import FakeStage, fake_stage
 
 SKUS = ("A", "B", "C", "D")
 ORDERS = ("o1", "o2", "o3")

@@ -3,8 +3,8 @@ from collections.abc import Iterator
 import pytest
 
 from chalicelib import clients
-from tests.engines import FakeStage, Network, Scripted, fake_stage
-from tests.rest import Rest, forget_clients
+from tests.support.engines import FakeStage, Network, Scripted, fake_stage
+from tests.support.rest import Rest, forget_clients
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from chalicelib import clients
 from chalicelib.telemetry import logger
-from tests.engines import Scripted, faults
-from tests.rest import Rest, threaded_app
+from tests.support.engines import Scripted, faults
+from tests.support.rest import Rest, threaded_app
 
 PRODUCT = {"sku": "A", "name": "a", "price": 1}
 

@@ -18,12 +18,12 @@ from chalicelib.consumer.pace import Pace
 from chalicelib.consumer.publisher import Publisher
 from chalicelib.core.inbox import Message
 from chalicelib.store.transactions import OrderStore
-from tests.engines import Crash, FakeStage, Network, fake_stage
-from tests.engines.faults import crash_before
-from tests.engines.network import Call, Fault
-from tests.executors import AtOnce
-from tests.invariants import State, check, check_transaction
-from tests.messages import text
+from tests.support.engines import Crash, FakeStage, Network, fake_stage
+from tests.support.engines.faults import crash_before
+from tests.support.engines.network import Call, Fault
+from tests.support.executors import AtOnce
+from tests.support.invariants import State, check, check_transaction
+from tests.support.messages import text
 
 LIMIT_SECONDS = 60.0
 RESERVE_SECONDS = 10.0

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from chalicelib.consumer.outbox import UNDER_WAY
-from tests.engines.network import Call
-from tests.messages import release, reserve
+from tests.support.engines.network import Call
+from tests.support.messages import release, reserve
 from tests.unit.consumer.shop import MARK, SEND, TRANSACT, Shop
 from tests.unit.consumer.trouble import orders
 

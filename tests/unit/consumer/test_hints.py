@@ -1,5 +1,5 @@
 from chalicelib.consumer.hints import MAX_SKUS, Hints
-from tests.messages import reserve
+from tests.support.messages import reserve
 from tests.unit.consumer.shop import MARK, READ, SEND, TRANSACT, Shop
 
 

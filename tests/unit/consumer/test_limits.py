@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from chalicelib.core.records import LINE_BYTES, RECORD_BYTES
-from tests.engines.faults import throttled
-from tests.engines.network import Call
-from tests.engines.values import size
-from tests.messages import release, reserve
+from tests.support.engines.faults import throttled
+from tests.support.engines.network import Call
+from tests.support.engines.values import size
+from tests.support.messages import release, reserve
 from tests.unit.consumer.shop import LIMIT_SECONDS, SEND, TRANSACT, Shop
 from tests.unit.consumer.trouble import FOREVER, orders, refused
 

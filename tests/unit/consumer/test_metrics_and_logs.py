@@ -13,10 +13,10 @@ import pytest
 from chalicelib import clients, consumer
 from chalicelib.consumer.pace import RESERVE_SECONDS, Pace
 from chalicelib.telemetry import NAMESPACE, SERVICE, metrics
-from tests.engines.errors import invalid
-from tests.engines.faults import Conflict, Partial, throttled
-from tests.engines.network import Call
-from tests.messages import release, reserve, text
+from tests.support.engines.errors import invalid
+from tests.support.engines.faults import Conflict, Partial, throttled
+from tests.support.engines.network import Call
+from tests.support.messages import release, reserve, text
 from tests.unit.consumer.conftest import Logs
 from tests.unit.consumer.shop import MARK, READ, SEND, TRANSACT, Shop
 

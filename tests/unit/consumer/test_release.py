@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from chalicelib.core.answers import AnswerType, event_id
-from tests.engines.faults import Conflict
-from tests.messages import release, reserve
+from tests.support.engines.faults import Conflict
+from tests.support.messages import release, reserve
 from tests.unit.consumer.shop import HAPPY, MARK, READ, SEND, TRANSACT, Shop
 from tests.unit.consumer.trouble import refused
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.messages import release, reserve, without
+from tests.support.messages import release, reserve, without
 from tests.unit.consumer.shop import HAPPY, MARK, READ, SEND, TRANSACT, Shop
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.engines.faults import (
+from tests.support.engines.faults import (
     Partial,
     failed_after_effect,
     reset_after_effect,
@@ -17,8 +17,8 @@ from tests.engines.faults import (
     unavailable,
     unreachable,
 )
-from tests.engines.network import Call, Fault
-from tests.messages import release, reserve
+from tests.support.engines.network import Call, Fault
+from tests.support.messages import release, reserve
 from tests.unit.consumer.shop import LIMIT_SECONDS, MARK, READ, SEND, TRANSACT, Shop
 from tests.unit.consumer.trouble import FOREVER, orders, refused, sent_batches
 

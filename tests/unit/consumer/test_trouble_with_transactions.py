@@ -9,9 +9,9 @@ import pytest
 from botocore.exceptions import NoCredentialsError, ParamValidationError
 
 from chalicelib.core.packing import MAX_ACTIONS
-from tests.engines import Crash
-from tests.engines.errors import invalid
-from tests.engines.faults import (
+from tests.support.engines import Crash
+from tests.support.engines.errors import invalid
+from tests.support.engines.faults import (
     Conflict,
     FewReasons,
     crash_after,
@@ -25,8 +25,8 @@ from tests.engines.faults import (
     unavailable,
     unreachable,
 )
-from tests.engines.network import Call, Fault
-from tests.messages import release, reserve
+from tests.support.engines.network import Call, Fault
+from tests.support.messages import release, reserve
 from tests.unit.consumer.shop import LIMIT_SECONDS, MARK, READ, SEND, TRANSACT, Shop
 from tests.unit.consumer.trouble import FOREVER, if_it_holds, names, orders, refused
 

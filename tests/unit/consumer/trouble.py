@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.engines.errors import Refusal
-from tests.engines.network import Call, Fault
-from tests.messages import reserve
+from tests.support.engines.errors import Refusal
+from tests.support.engines.network import Call, Fault
+from tests.support.messages import reserve
 from tests.unit.consumer.shop import SEND, Shop
 
 FOREVER = 100_000

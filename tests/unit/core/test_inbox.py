@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from chalicelib.core.inbox import Inbox, Message, sort
 from chalicelib.core.messages import Release, Reserve
-from tests.messages import release, reserve, text
+from tests.support.messages import release, reserve, text
 
 OLDEST = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.core.messages import Command, Invalid, Poison, Release, Reserve, TooMany, read
-from tests.messages import release, reserve, text, without
+from tests.support.messages import release, reserve, text, without
 
 OLDEST = datetime(2026, 3, 1, tzinfo=UTC)
 ORDER = reserve("order-1", {"A": 2, "B": 1})

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ParamValidationError
 
-from tests.engines import Disorder, FakeClock, FakeDynamoDB, FakeStage, fake_stage
+from tests.support.engines import Disorder, FakeClock, FakeDynamoDB, FakeStage, fake_stage
 
 
 def put(client: Any, sku: str, quantity: int, **more: Any) -> None:

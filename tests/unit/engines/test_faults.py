@@ -12,7 +12,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from tests.engines import Crash, FakeStage, Network, RandomFaults, Scripted, fake_stage, faults
+from tests.support.engines import Crash, FakeStage, Network, RandomFaults, Scripted, fake_stage, faults
 
 
 @pytest.fixture

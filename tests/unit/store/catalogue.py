@@ -6,7 +6,7 @@ from typing import Any
 
 from chalicelib.core.catalogue import Product, Stock
 from chalicelib.store.items import product_to_item, stock_to_item
-from tests.engines import Call, FakeStage
+from tests.support.engines import Call, FakeStage
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 THEN = "2026-01-01T00:00:00.000Z"

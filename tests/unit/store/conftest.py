@@ -1,7 +1,7 @@
 import pytest
 
 from chalicelib.store.adjustments import Adjustments
-from tests.engines import FakeStage, Network, Scripted, fake_stage
+from tests.support.engines import FakeStage, Network, Scripted, fake_stage
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from chalicelib.errors import (
     Unreachable,
 )
 from chalicelib.store.adjustments import Adjustments
-from tests.engines import Call, Crash, FakeStage, Network, RandomFaults, Scripted, faults
+from tests.support.engines import Call, Crash, FakeStage, Network, RandomFaults, Scripted, faults
 from tests.unit.store.catalogue import NOW, meanwhile, put_stock, quantity_of, records
 
 KEY = IdempotencyKey("alice", "k-1")

@@ -6,8 +6,8 @@ import pytest
 from chalicelib.errors import OutOfTime, Throttled, Unreachable
 from chalicelib.store import batch_get as module
 from chalicelib.store.batch_get import Key, batch_get, brief_pause
-from tests.engines import FakeStage, Scripted
-from tests.engines.faults import Partial, unreachable
+from tests.support.engines import FakeStage, Scripted
+from tests.support.engines.faults import Partial, unreachable
 
 READ = "batch_get_item"
 

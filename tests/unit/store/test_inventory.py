@@ -3,7 +3,7 @@ import pytest
 from chalicelib.core.catalogue import Stock
 from chalicelib.errors import NotFound, Throttled
 from chalicelib.store.inventory import Inventory
-from tests.engines import FakeStage, Scripted, faults
+from tests.support.engines import FakeStage, Scripted, faults
 from tests.unit.store.catalogue import THEN, put_stock
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from chalicelib.core.catalogue import Product, Stock
 from chalicelib.store.items import product_from_item, product_to_item, stock_from_item, stock_to_item
-from tests.engines.values import size
+from tests.support.engines.values import size
 from tests.unit.store.catalogue import some_product
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))

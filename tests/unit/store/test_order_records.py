@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from chalicelib.core.fields import Outcome
 from chalicelib.core.records import OrderRecord
 from chalicelib.store.records import OrderRecords, expiry, from_item, to_item
-from tests.engines import FakeStage
+from tests.support.engines import FakeStage
 
 TEXT = st.text(min_size=1, max_size=20)
 MAYBE = st.none() | TEXT

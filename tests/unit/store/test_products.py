@@ -7,7 +7,7 @@ from chalicelib.core.catalogue import Stock
 from chalicelib.core.moments import iso
 from chalicelib.errors import AlreadyExists, Contended, HasStock, NotFound, Refused
 from chalicelib.store.products import Products
-from tests.engines import Call, FakeStage, Scripted, faults
+from tests.support.engines import Call, FakeStage, Scripted, faults
 from tests.unit.store.catalogue import NOW, THEN, put_product, put_stock, some_product
 
 

@@ -8,7 +8,7 @@ from chalicelib.core.catalogue import Stock
 from chalicelib.core.moments import iso
 from chalicelib.errors import Contended, IdempotencyKeyReused, QuantityMismatch, Unreachable
 from chalicelib.store.adjustments import Adjustments
-from tests.engines import Call, FakeStage, Scripted, faults
+from tests.support.engines import Call, FakeStage, Scripted, faults
 from tests.unit.store.catalogue import NOW, meanwhile, put_stock, quantity_of, records
 
 KEY = IdempotencyKey("alice", "k-1")

@@ -6,7 +6,7 @@ import pytest
 from chalicelib.errors import Contended, Throttled, TransactionCancelled, Unreachable
 from chalicelib.store import transact as module
 from chalicelib.store.transact import few_tries, transact
-from tests.engines import FakeStage, Scripted, faults
+from tests.support.engines import FakeStage, Scripted, faults
 
 
 def three() -> Iterator[int]:

@@ -10,9 +10,9 @@ from decimal import Context, Decimal
 from functools import lru_cache
 from typing import Final
 
-from tests.engines.errors import invalid
-from tests.engines.expressions import Compiled, Operand, Parser, Values
-from tests.engines.values import Item, Value, canonical_number, number
+from tests.support.engines.errors import invalid
+from tests.support.engines.expressions import Compiled, Operand, Parser, Values
+from tests.support.engines.values import Item, Value, canonical_number, number
 
 _EXACT: Final = Context(prec=400)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
-from tests.engines.errors import Refusal
+from tests.support.engines.errors import Refusal
 
 MAX_BYTES: Final = 1024 * 1024
 ARN: Final = "arn:aws:sqs:us-east-1:000000000000:"

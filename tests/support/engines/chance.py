@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
-from tests.engines import faults
-from tests.engines.network import Call, Fault
+from tests.support.engines import faults
+from tests.support.engines.network import Call, Fault
 
 ANY: Final[tuple[Fault, ...]] = (
     faults.throttled,

@@ -21,7 +21,7 @@ from chalice.local import LocalChalice, RouteMatcher
 
 from chalicelib import clients
 
-APP = Path(__file__).parent.parent / "app.py"
+APP = Path(__file__).parents[2] / "app.py"
 
 
 @dataclass(frozen=True, slots=True)

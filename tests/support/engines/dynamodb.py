@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from tests.engines import partiql, tables, transactions
-from tests.engines.engine import operation
-from tests.engines.errors import Refusal, invalid
-from tests.engines.store import Store
-from tests.engines.tables import Table, Write
-from tests.engines.values import Item, Value, copy
+from tests.support.engines import partiql, tables, transactions
+from tests.support.engines.engine import operation
+from tests.support.engines.errors import Refusal, invalid
+from tests.support.engines.store import Store
+from tests.support.engines.tables import Table, Write
+from tests.support.engines.values import Item, Value, copy
 
 _CONDITION: Final = frozenset(
     {

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
 
-from tests.engines.conditions import condition
-from tests.engines.errors import ConditionFailed, invalid
-from tests.engines.expressions import Compiled, Values, bound
-from tests.engines.updates import update
-from tests.engines.values import Item, Value, copy, size, stored
+from tests.support.engines.conditions import condition
+from tests.support.engines.errors import ConditionFailed, invalid
+from tests.support.engines.expressions import Compiled, Values, bound
+from tests.support.engines.updates import update
+from tests.support.engines.values import Item, Value, copy, size, stored
 
 MAX_ITEM: Final = 400 * 1024
 SCHEMA_MISMATCH: Final = "The provided key element does not match the schema"

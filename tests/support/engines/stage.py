@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.settings import TableSettings
-from tests.engines.clock import FakeClock
-from tests.engines.dynamodb import FakeDynamoDB
-from tests.engines.queues import Disorder, Queue
-from tests.engines.sqs import FakeSQS
+from tests.support.engines.clock import FakeClock
+from tests.support.engines.dynamodb import FakeDynamoDB
+from tests.support.engines.queues import Disorder, Queue
+from tests.support.engines.sqs import FakeSQS
 
 
 @dataclass(frozen=True, slots=True)

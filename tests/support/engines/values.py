@@ -13,7 +13,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 
-from tests.engines.errors import invalid
+from tests.support.engines.errors import invalid
 
 Value = dict[str, Any]
 Item = dict[str, Value]

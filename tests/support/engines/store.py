@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
-from tests.engines.conditions import condition, projection
-from tests.engines.engine import Clock, Engine, operation
-from tests.engines.errors import Refusal, invalid
-from tests.engines.expressions import bound
-from tests.engines.tables import Change, Commit, Table, Write, hashed
-from tests.engines.values import Item, copy
+from tests.support.engines.conditions import condition, projection
+from tests.support.engines.engine import Clock, Engine, operation
+from tests.support.engines.errors import Refusal, invalid
+from tests.support.engines.expressions import bound
+from tests.support.engines.tables import Change, Commit, Table, Write, hashed
+from tests.support.engines.values import Item, copy
 
 MAX_PAGE: Final = 1024 * 1024
 MAX_BATCH: Final = 16 * 1024 * 1024

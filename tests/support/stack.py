@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 FREE_PORTS = ("--port", "0", "--aws-port", "0")
 START_SECONDS = 60
 STOP_SECONDS = 20

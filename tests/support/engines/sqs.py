@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 from uuid import UUID
 
-from tests.engines.batches import Entry, bad_value, check_batch, each, refused
-from tests.engines.engine import Clock, Engine, operation
-from tests.engines.errors import Refusal
-from tests.engines.queues import (
+from tests.support.engines.batches import Entry, bad_value, check_batch, each, refused
+from tests.support.engines.engine import Clock, Engine, operation
+from tests.support.engines.errors import Refusal
+from tests.support.engines.queues import (
     MAX_BYTES,
     Disorder,
     Message,

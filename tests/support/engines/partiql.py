@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from tests.engines.conditions import ORDERED
-from tests.engines.errors import Refusal, invalid
-from tests.engines.expressions import Operand, Values
-from tests.engines.updates import UpdateParser, present
-from tests.engines.values import Item, Value, equal, order, stored
+from tests.support.engines.conditions import ORDERED
+from tests.support.engines.errors import Refusal, invalid
+from tests.support.engines.expressions import Operand, Values
+from tests.support.engines.updates import UpdateParser, present
+from tests.support.engines.values import Item, Value, equal, order, stored
 
 
 @dataclass(frozen=True, slots=True)

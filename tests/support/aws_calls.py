@@ -18,7 +18,7 @@ from botocore.handlers import BUILTIN_HANDLERS
 from botocore.model import OperationModel
 from botocore.validate import ParamValidator
 
-RECORD: Final = Path(__file__).parent / "terraform" / "aws_calls.json"
+RECORD: Final = Path(__file__).parents[1] / "terraform" / "aws_calls.json"
 
 _FUNCTIONS: Final = {
     "api": "chalicelib.api",

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tests.engines import tables
-from tests.engines.errors import ConditionFailed, Refusal, invalid
-from tests.engines.tables import Table, Write
-from tests.engines.values import Item
+from tests.support.engines import tables
+from tests.support.engines.errors import ConditionFailed, Refusal, invalid
+from tests.support.engines.tables import Table, Write
+from tests.support.engines.values import Item
 
 MAX_ACTIONS: Final = 100
 MAX_BYTES: Final = 4 * 1024 * 1024

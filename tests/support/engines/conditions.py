@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Final
 
-from tests.engines.expressions import Compiled, Operand, Parser, Values
-from tests.engines.values import Item, equal, order
+from tests.support.engines.expressions import Compiled, Operand, Parser, Values
+from tests.support.engines.values import Item, equal, order
 
 Test = Callable[[Item, Values], bool]
 ORDERED: Final[dict[str, Callable[[int, int], bool]]] = {

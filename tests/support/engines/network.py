@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from tests.engines.errors import Refusal
+from tests.support.engines.errors import Refusal
 
 
 class Crash(BaseException):

@@ -15,9 +15,9 @@ from uuid import uuid4
 
 from botocore.exceptions import ClientError, ConnectionClosedError, ConnectTimeoutError, ReadTimeoutError
 
-from tests.engines.errors import Refusal
-from tests.engines.network import Call, Crash
-from tests.engines.transactions import cancelled
+from tests.support.engines.errors import Refusal
+from tests.support.engines.network import Call, Crash
+from tests.support.engines.transactions import cancelled
 
 _URL: Final = "https://aws.invalid/"
 

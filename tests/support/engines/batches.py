@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from tests.engines.errors import Refusal
+from tests.support.engines.errors import Refusal
 
 Entry = Mapping[str, Any]
 _PREFIX: Final = "AWS.SimpleQueueService."

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Never
 
-from tests.engines.errors import invalid
-from tests.engines.values import Item, Value, order, stored
+from tests.support.engines.errors import invalid
+from tests.support.engines.values import Item, Value, order, stored
 
 RESERVED: Final = frozenset(Path(__file__).with_name("reserved_words.txt").read_text().split())
 _WORD: Final = re.compile(r"""\s*([#:]?[A-Za-z0-9_]+|"[^"]+"|<=|>=|<>|[=<>(),+?-])""")

@@ -16,7 +16,7 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
-from tests.engines.errors import Exceptions, Refusal, metadata
+from tests.support.engines.errors import Exceptions, Refusal, metadata
 
 Clock = Callable[[], float]
 

@@ -1,0 +1,1 @@
+"""Helpers for tests of more than one kind; `tests/README.md` says what each is for."""
