@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from multiprocessing.pool import Pool
 from pathlib import Path
 
-from tests.simulation.farm import explain, farm, find, hunt
 from tests.simulation.mutations import MUTATIONS
+from tests.simulation.processes import explain, find_mutation, process_pool, run_seeds
 
 KEPT = Path(__file__).with_name("seeds.txt")
 
@@ -20,13 +20,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; returns 1 if a promise was broken, or a mutation not found."""
     parser = argparse.ArgumentParser("python -m tests.simulation", description=__doc__)
     parser.add_argument("--seeds", type=int, default=1000, metavar="N", help="how many seeds to run")
-    parser.add_argument("--start", type=int, metavar="S", help="the first of them (else it is made up)")
-    parser.add_argument("--seed", type=int, metavar="X", help="tell the history of one seed")
-    parser.add_argument("--mutations", action="store_true", help="put each mutation in, and find it")
-    parser.add_argument("--mutation", choices=sorted(MUTATIONS), help="with --seed: put this mutation in")
+    parser.add_argument("--start", type=int, metavar="S", help="the first of them (default: random)")
+    parser.add_argument("--seed", type=int, metavar="X", help="print the history of one seed")
+    parser.add_argument("--mutations", action="store_true", help="apply each mutation, and find it")
+    parser.add_argument("--mutation", choices=sorted(MUTATIONS), help="with --seed: apply this mutation")
     parser.add_argument("--processes", type=int, default=2, metavar="P", help="how many at a time")
     options = parser.parse_args(arguments)
-    with farm(options.processes) as pool:
+    with process_pool(options.processes) as pool:
         if options.seed is not None:
             print(pool.apply(explain, (options.seed, options.mutation)))
             return 0
@@ -47,7 +47,7 @@ def _seeds(pool: Pool, seeds: Iterable[int]) -> int:
     began = time.monotonic()
     runs = calls = 0
     seconds = 0.0
-    for verdict in hunt(pool, seeds):
+    for verdict in run_seeds(pool, seeds):
         runs += verdict.runs
         calls += verdict.calls
         seconds += verdict.seconds
@@ -65,7 +65,7 @@ def _seeds(pool: Pool, seeds: Iterable[int]) -> int:
 def _mutations(pool: Pool) -> int:
     print("| mutation | seeds needed | at most | violates |\n|---|---|---|---|")
     missed = 0
-    for name, verdict in zip(MUTATIONS, pool.imap(find, MUTATIONS), strict=True):
+    for name, verdict in zip(MUTATIONS, pool.imap(find_mutation, MUTATIONS), strict=True):
         found = verdict.violation
         missed += found is None
         needed, what = (str(verdict.runs), found.invariant) if found else ("**not found**", "")

@@ -24,12 +24,11 @@ from chalicelib.errors import AwsError, Contended, ImsError
 from chalicelib.store.adjustments import Adjustments
 from chalicelib.store.products import Products
 from chalicelib.store.transactions import OrderStore
-from tests.simulation.crew import Crew
-from tests.simulation.meddler import Meddler
+from tests.simulation.adversary import Adversary
+from tests.simulation.network import LogLine, SimulatedNetwork
 from tests.simulation.scenario import Scenario, Write
-from tests.simulation.timeline import Answered, Settled, Timeline
-from tests.simulation.wire import Line, Wire
-from tests.simulation.world import Actor, World
+from tests.simulation.scheduler import Actor, Scheduler, ThreadPool
+from tests.simulation.timeline import Responded, Settled, Timeline
 from tests.support.engines import FakeStage, Queue
 from tests.support.engines.network import Crash, Network
 
@@ -37,81 +36,84 @@ POLL_SECONDS = 0.5
 
 
 @dataclass
-class Cast:
+class Simulation:
     """What the actors of one history share."""
 
     scenario: Scenario
-    world: World
+    scheduler: Scheduler
     stage: FakeStage
     timeline: Timeline
-    log: list[Line] = field(default_factory=list)
-    letters: dict[str, int] = field(default_factory=dict)
+    log: list[LogLine] = field(default_factory=list)
+    message_numbers: dict[str, int] = field(default_factory=dict)
 
     @property
     def threads(self) -> int:
         """How many threads a consumer has."""
-        return self.scenario.chance("threads").choice((1, 2, 4))
+        return self.scenario.rng("threads").choice((1, 2, 4))
 
     @property
     def inventory(self) -> Queue:
         """The queue that the consumers work on."""
-        return self.stage.sqs.find(self.stage.inventory_queue_url)
+        queue: Queue = self.stage.sqs.find(self.stage.inventory_queue_url)
+        return queue
 
     def actor(self, name: str) -> Actor:
-        """A process with a chance of its own."""
-        return Actor(self.world, name, self.scenario.chance(name))
+        """A process with a random number generator of its own."""
+        return Actor(self.scheduler, name, self.scenario.rng(name))
 
-    def wired(self, actor: Actor, meddler: Meddler | None = None) -> tuple[Any, Any]:
+    def clients(self, actor: Actor, adversary: Adversary | None = None) -> tuple[Any, Any]:
         """An actor's clients of DynamoDB and SQS."""
-        network = Network(Wire(self.scenario, actor, self.note, meddler))
+        network = Network(SimulatedNetwork(self.scenario, actor, self.add_line, adversary))
         return network.client(self.stage.dynamodb), network.client(self.stage.sqs)
 
-    def say(self, actor: str, what: str, details: Any = None) -> None:
-        """Note something that an actor did."""
-        self.note(Line(self.world.now, actor, what, details))
+    def log_action(self, actor: str, action: str, details: Any = None) -> None:
+        """Log something that an actor did."""
+        self.add_line(LogLine(self.scheduler.now, actor, action, details))
 
-    def note(self, line: Line) -> None:
-        """Enter a line into the log."""
+    def add_line(self, line: LogLine) -> None:
+        """Append a line to the log."""
         line.entry = len(self.timeline)
         self.log.append(line)
 
 
-def post_letters(cast: Cast) -> None:
-    """The OMS sends what it has to say."""
-    for number, letter in enumerate(cast.scenario.letters):
+def schedule_messages(simulation: Simulation) -> None:
+    """Let the OMS send each message at its time."""
+    for number, message in enumerate(simulation.scenario.messages):
 
-        def send(number: int = number, body: str = letter.body) -> None:
-            answer = cast.stage.sqs.send_message(QueueUrl=cast.stage.inventory_queue_url, MessageBody=body)
-            cast.letters[answer["MessageId"]] = number
-            cast.say("oms", "sends", number)
+        def send(number: int = number, body: str = message.body) -> None:
+            response = simulation.stage.sqs.send_message(
+                QueueUrl=simulation.stage.inventory_queue_url, MessageBody=body
+            )
+            simulation.message_numbers[response["MessageId"]] = number
+            simulation.log_action("oms", "sends", number)
 
-        cast.world.at(letter.at, send)
+        simulation.scheduler.call_at(message.at, send)
 
 
 class Worker:
     """A poller and the function that it calls, as Lambda has them: one batch at a time.
 
-    What the function does not return as failed is deleted; if it raises or dies, nothing is.
+    It deletes the messages that the function does not return as failed; none if the function raises or dies.
     Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
     """
 
-    def __init__(self, cast: Cast, name: str) -> None:
-        self._cast = cast
-        self._actor = cast.actor(name)
-        meddler = Meddler(cast.world, cast.stage, cast.say)
-        self._dynamodb, self._sqs = cast.wired(self._actor, meddler)
-        self._crew, self._consumer = self._new_process()
-        self._skew = timedelta(seconds=self._actor.rng.uniform(-2, 2))
+    def __init__(self, simulation: Simulation, name: str) -> None:
+        self._simulation = simulation
+        self._actor = simulation.actor(name)
+        adversary = Adversary(simulation.scheduler, simulation.stage, simulation.log_action)
+        self._dynamodb, self._sqs = simulation.clients(self._actor, adversary)
+        self._threads, self._consumer = self._new_process()
+        self._clock_skew = timedelta(seconds=self._actor.rng.uniform(-2, 2))
 
-    def _new_process(self) -> tuple[Crew, Consumer]:
-        stage, crew = self._cast.stage, Crew(self._actor, self._cast.threads)
+    def _new_process(self) -> tuple[ThreadPool, Consumer]:
+        stage, threads = self._simulation.stage, ThreadPool(self._actor, self._simulation.threads)
         store = OrderStore(self._dynamodb, stage.tables)
         publisher = Publisher(self._sqs, stage.oms_queue_url)
-        return crew, Consumer(store, publisher, stage.tables.record_ttl_days, crew, Silent())
+        return threads, Consumer(store, publisher, stage.tables.record_ttl_days, threads, Silent())
 
     def __call__(self) -> None:
-        """Work until every letter has been sent, and is settled or dead."""
-        while (idle := self._nothing_to_do_for()) is not None:
+        """Work until every message has been sent, and is settled or dead."""
+        while (idle := self._idle_seconds()) is not None:
             batch = self._receive() if idle <= 0 else []
             if batch:
                 failed = self._invoke(batch)
@@ -119,21 +121,23 @@ class Worker:
             else:
                 self._actor.wait(max(idle, 0) + self._actor.rng.uniform(0, POLL_SECONDS))
 
-    def _nothing_to_do_for(self) -> float | None:
+    def _idle_seconds(self) -> float | None:
         """Seconds until there may be a message to receive, None if there will be none any more."""
-        cast = self._cast
-        moments = [m.visible_at - cast.world.start for m in cast.inventory.messages.values()]
-        moments += [letter.at for letter in cast.scenario.letters[len(cast.letters) :][:1]]
-        return min(moments) - cast.world.now if moments else None
+        simulation = self._simulation
+        moments = [m.visible_at - simulation.scheduler.start for m in simulation.inventory.messages.values()]
+        moments += [
+            message.at for message in simulation.scenario.messages[len(simulation.message_numbers) :][:1]
+        ]
+        return min(moments) - simulation.scheduler.now if moments else None
 
     def _receive(self) -> list[Any]:
         batch: dict[str, Any] = {}
-        most = self._cast.scenario.batch
-        for _ in range(-(-most // 10)):
+        limit = self._simulation.scenario.batch
+        for _ in range(-(-limit // 10)):
             try:
                 got = self._sqs.receive_message(
-                    QueueUrl=self._cast.stage.inventory_queue_url,
-                    MaxNumberOfMessages=min(10, most - len(batch)),
+                    QueueUrl=self._simulation.stage.inventory_queue_url,
+                    MaxNumberOfMessages=min(10, limit - len(batch)),
                     MessageSystemAttributeNames=["All"],
                 ).get("Messages", [])
             except (ClientError, BotoCoreError, Crash):
@@ -145,38 +149,42 @@ class Worker:
 
     def _invoke(self, batch: list[Any]) -> set[str]:
         """Call the function; returns the ids of the messages that stay in the queue."""
-        actor, limit = self._actor, self._cast.scenario.time_limit
+        actor, limit = self._actor, self._simulation.scenario.time_limit
         ids = {message["MessageId"] for message in batch}
-        deadline = actor.dies_at = actor.world.now + limit
+        deadline = actor.dies_at = actor.scheduler.now + limit
         pace = replace(
             Pace.of(_Context(actor, deadline)),
-            now=lambda: datetime.fromtimestamp(self._cast.stage.clock.now, UTC) + self._skew,
+            now=lambda: datetime.fromtimestamp(self._simulation.stage.clock.now, UTC) + self._clock_skew,
             sleep=actor.wait,
             rng=actor.rng,
         )
         records = [
             {"messageId": m["MessageId"], "body": m["Body"], "attributes": m["Attributes"]} for m in batch
         ]
-        self._cast.say(actor.name, "invoked", [self._cast.letters[m["MessageId"]] for m in batch])
+        self._simulation.log_action(
+            actor.name, "invoked", [self._simulation.message_numbers[m["MessageId"]] for m in batch]
+        )
         try:
-            answer = respond({"Records": records}, self._consumer, pace)
+            response = respond({"Records": records}, self._consumer, pace)
         except Crash as crash:
-            self._cast.say(actor.name, "DIES", crash)
-            self._crew.die()
-            actor.ghosts.discard(greenlet.getcurrent())
-            self._crew, self._consumer = self._new_process()
+            self._simulation.log_action(actor.name, "DIES", crash)
+            self._threads.die()
+            actor.dead_threads.discard(greenlet.getcurrent())
+            self._threads, self._consumer = self._new_process()
             actor.dies_at = None
             actor.wait(actor.rng.uniform(0, 1))
             return ids
         finally:
             actor.dies_at = None
-        failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+        failed = {failure["itemIdentifier"] for failure in response["batchItemFailures"]}
         if not failed <= ids:
             return ids
-        done = [self._cast.letters[id_] for id_ in ids - failed]
-        self._cast.timeline.append(Settled(tuple(sorted(done))))
-        self._cast.say(
-            actor.name, "returns", (sorted(done), sorted(self._cast.letters[id_] for id_ in failed))
+        done = [self._simulation.message_numbers[id_] for id_ in ids - failed]
+        self._simulation.timeline.append(Settled(tuple(sorted(done))))
+        self._simulation.log_action(
+            actor.name,
+            "returns",
+            (sorted(done), sorted(self._simulation.message_numbers[id_] for id_ in failed)),
         )
         return failed
 
@@ -187,12 +195,14 @@ class Worker:
                 for number, message in enumerate(batch[start : start + 10])
             ]
             try:
-                self._sqs.delete_message_batch(QueueUrl=self._cast.stage.inventory_queue_url, Entries=entries)
+                self._sqs.delete_message_batch(
+                    QueueUrl=self._simulation.stage.inventory_queue_url, Entries=entries
+                )
             except (ClientError, BotoCoreError, Crash):
                 return
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Context:
     """What Lambda tells a function about its invocation."""
 
@@ -201,25 +211,25 @@ class _Context:
     aws_request_id: str = "simulated"
 
     def get_remaining_time_in_millis(self) -> float:
-        return (self.deadline - self.actor.world.now) * 1000
+        return (self.deadline - self.actor.scheduler.now) * 1000
 
 
 class Writer:
     """A client of the REST API: the real repositories, each request repeated under its key if it failed."""
 
-    def __init__(self, cast: Cast, name: str, writes: tuple[Write, ...]) -> None:
-        self._cast = cast
-        self._actor = cast.actor(name)
+    def __init__(self, simulation: Simulation, name: str, writes: tuple[Write, ...]) -> None:
+        self._simulation = simulation
+        self._actor = simulation.actor(name)
         self._writes = writes
-        dynamodb, _ = cast.wired(self._actor)
-        self._adjustments = Adjustments(dynamodb, cast.stage.tables, self._tries)
-        self._products = Products(dynamodb, cast.stage.tables, self._tries)
-        self._made = 0
+        dynamodb, _ = simulation.clients(self._actor)
+        self._adjustments = Adjustments(dynamodb, simulation.stage.tables, self._tries)
+        self._products = Products(dynamodb, simulation.stage.tables, self._tries)
+        self._requests = 0
 
     def __call__(self) -> None:
-        """Write all there is to write, in order."""
+        """Make all writes, in order."""
         for write in self._writes:
-            self._actor.wait(max(0.0, write.at - self._actor.world.now))
+            self._actor.wait(max(0.0, write.at - self._actor.scheduler.now))
             self._request(write)
 
     def _tries(self) -> Iterator[int]:
@@ -229,33 +239,35 @@ class Writer:
             yield attempt
 
     def _request(self, write: Write) -> None:
-        self._made += 1
-        key = IdempotencyKey(self._actor.name, str(self._made)) if self._actor.rng.random() < 0.7 else None
+        self._requests += 1
+        key = (
+            IdempotencyKey(self._actor.name, str(self._requests)) if self._actor.rng.random() < 0.7 else None
+        )
         for _ in range(3 if key else 1):
             try:
                 stock = self._do(write, key)
             except (AwsError, Contended) as error:
-                self._cast.say(self._actor.name, write.what, f"{write.sku}: {error}")
+                self._simulation.log_action(self._actor.name, write.kind, f"{write.sku}: {error}")
             except (ImsError, Crash) as error:
-                self._cast.say(self._actor.name, write.what, f"{write.sku}: {error}")
+                self._simulation.log_action(self._actor.name, write.kind, f"{write.sku}: {error}")
                 return
             else:
-                self._cast.say(self._actor.name, write.what, stock)
-                if key and write.what not in {"create", "delete"}:
-                    self._cast.timeline.append(Answered(key, stock))
+                self._simulation.log_action(self._actor.name, write.kind, stock)
+                if key and write.kind not in {"create", "delete"}:
+                    self._simulation.timeline.append(Responded(key, stock))
                 if self._actor.rng.random() < 0.8:
                     return
 
     def _do(self, write: Write, key: IdempotencyKey | None) -> Any:
-        now = datetime.fromtimestamp(self._cast.stage.clock.now, UTC)
-        if write.what == "create":
+        now = datetime.fromtimestamp(self._simulation.stage.clock.now, UTC)
+        if write.kind == "create":
             return self._products.create(
                 Product(write.sku, write.sku, Decimal("9.99"), None, None, iso(now), iso(now))
             )
-        if write.what == "delete":
+        if write.kind == "delete":
             return self._products.delete(write.sku)
-        if write.what in {"set", "empty"}:
-            units = max(0, write.units) if write.what == "set" else 0
+        if write.kind in {"set", "empty"}:
+            units = max(0, write.units) if write.kind == "set" else 0
             return self._adjustments.set_quantity(write.sku, units, now, key=key)
-        delta = {"adjust": write.units or 1, "one more": 1, "stock": abs(write.units) + 1}[write.what]
+        delta = {"adjust": write.units or 1, "one more": 1, "stock": abs(write.units) + 1}[write.kind]
         return self._adjustments.adjust(write.sku, Adjustment(delta, "CORRECTION"), now, key)

@@ -7,10 +7,10 @@ from multiprocessing.pool import Pool
 
 import pytest
 
-from tests.simulation.farm import farm
+from tests.simulation.processes import process_pool
 
 
 @pytest.fixture(scope="package")
 def pool() -> Iterator[Pool]:
-    with farm(1) as pool:
+    with process_pool(1) as pool:
         yield pool

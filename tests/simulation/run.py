@@ -1,4 +1,4 @@
-"""One history, from an empty stage until everything has come to rest."""
+"""One history, from an empty stage until nothing is left to do."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from chalicelib.core.catalogue import Product
 from chalicelib.core.moments import iso
 from chalicelib.store import adjustments
 from chalicelib.store.products import Products
-from tests.simulation.actors import Cast, Worker, Writer, post_letters
+from tests.simulation.actors import Simulation, Worker, Writer, schedule_messages
 from tests.simulation.invariants import Violation, check
+from tests.simulation.network import LogLine
 from tests.simulation.scenario import Scenario
-from tests.simulation.timeline import Feed, Timeline
-from tests.simulation.wire import Line
-from tests.simulation.world import Restless, World
+from tests.simulation.scheduler import NeverQuiet, Scheduler
+from tests.simulation.timeline import MirroredHistory, Timeline
 from tests.support.engines import Disorder, FakeStage, fake_stage
 
-REST_AT_LAST = "7 it comes to rest"
-NO_SURPRISE = "8 no unforeseen error"
+QUIET = "7 the system becomes quiet"
+EXPECTED_ERRORS = "8 no unexpected error"
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """One run: what was asked for, what happened (for people, and for the invariants), what was violated."""
+    """One run: its scenario, what happened (`log` for people, `timeline` for invariants), the violation."""
 
     scenario: Scenario
-    log: list[Line]
+    log: list[LogLine]
     timeline: Timeline
     violation: Violation | None
 
@@ -47,29 +47,29 @@ def run(scenario: Scenario) -> History:
     """Run a scenario and check it; the same scenario gives the same history."""
     stage = _stage(scenario)
     timeline = Timeline()
-    stage.dynamodb.history, stage.sqs.history = Feed(timeline), Feed(timeline)
-    cast = Cast(scenario, World(stage.clock), stage, timeline)
-    chance = scenario.chance("deliveries")
+    stage.dynamodb.history, stage.sqs.history = MirroredHistory(timeline), MirroredHistory(timeline)
+    simulation = Simulation(scenario, Scheduler(stage.clock), stage, timeline)
+    rng = scenario.rng("deliveries")
     with (
         mock.patch.object(adjustments, "uuid4", side_effect=(UUID(int=n) for n in count())),
-        # Most histories have few orders; smaller deliveries let these too have several at once.
-        mock.patch.object(outbox, "DELIVERY", chance.choice((1, 2, 20))),
-        mock.patch.object(outbox, "UNDER_WAY", chance.choice((1, 2, 8))),
+        # Most histories have few orders; smaller deliveries let them have several at once, too.
+        mock.patch.object(outbox, "DELIVERY", rng.choice((1, 2, 20))),
+        mock.patch.object(outbox, "UNDER_WAY", rng.choice((1, 2, 8))),
     ):
-        _stock_up(scenario, stage)
-        post_letters(cast)
+        _create_products(scenario, stage)
+        schedule_messages(simulation)
         for number, writes in enumerate(scenario.writes):
-            cast.world.spawn(Writer(cast, f"writer {number}", writes))
-        violation = _until_rest(cast, "consumer")
+            simulation.scheduler.spawn(Writer(simulation, f"writer {number}", writes))
+        violation = _run_until_quiet(simulation, "consumer")
         if violation is None and scenario.redrive:
             _redrive(stage)
-            violation = _until_rest(cast, "later consumer")
-    dead = {cast.letters[id_] for id_ in stage.sqs.find(stage.dlq_url).messages}
-    return History(scenario, cast.log, timeline, violation or check(scenario, timeline, dead))
+            violation = _run_until_quiet(simulation, "later consumer")
+    dead = {simulation.message_numbers[id_] for id_ in stage.sqs.find(stage.dlq_url).messages}
+    return History(scenario, simulation.log, timeline, violation or check(scenario, timeline, dead))
 
 
 def _stage(scenario: Scenario) -> FakeStage:
-    disorder = Disorder(scenario.chance("queue"), scenario.repeats)
+    disorder = Disorder(scenario.rng("queue"), scenario.repeats)
     return fake_stage(
         visibility_seconds=scenario.visibility,
         max_receive_count=scenario.max_receives,
@@ -78,7 +78,7 @@ def _stage(scenario: Scenario) -> FakeStage:
     )
 
 
-def _stock_up(scenario: Scenario, stage: FakeStage) -> None:
+def _create_products(scenario: Scenario, stage: FakeStage) -> None:
     now = datetime.fromtimestamp(stage.clock.now, UTC)
     products = Products(stage.dynamodb, stage.tables)
     levels = adjustments.Adjustments(stage.dynamodb, stage.tables)
@@ -88,20 +88,20 @@ def _stock_up(scenario: Scenario, stage: FakeStage) -> None:
             levels.adjust(sku, Adjustment(units, "RECEIVED"), now)
 
 
-def _until_rest(cast: Cast, name: str) -> Violation | None:
-    for number in range(cast.scenario.consumers):
-        cast.world.spawn(Worker(cast, f"{name} {number}"), cast.world.now)
+def _run_until_quiet(simulation: Simulation, name: str) -> Violation | None:
+    for number in range(simulation.scenario.consumers):
+        simulation.scheduler.spawn(Worker(simulation, f"{name} {number}"), simulation.scheduler.now)
     try:
-        cast.world.run()
-    except Restless as restless:
-        return Violation(REST_AT_LAST, str(restless), len(cast.timeline))
-    except Exception:  # noqa: BLE001 - whatever an actor does not handle is a finding
-        return Violation(NO_SURPRISE, traceback.format_exc(), len(cast.timeline))
+        simulation.scheduler.run()
+    except NeverQuiet as never_quiet:
+        return Violation(QUIET, str(never_quiet), len(simulation.timeline))
+    except Exception:  # noqa: BLE001 - an error that no actor handles is a finding
+        return Violation(EXPECTED_ERRORS, traceback.format_exc(), len(simulation.timeline))
     return None
 
 
 def _redrive(stage: FakeStage) -> None:
-    """An operator sends the dead letters back to the queue that they came from."""
+    """An operator sends the dead messages back to the queue that they came from."""
     dead, inventory = stage.sqs.find(stage.dlq_url), stage.sqs.find(stage.inventory_queue_url)
     for message in dead.messages.values():
         message.received, message.visible_at = 0, stage.clock.now

@@ -1,4 +1,4 @@
-"""What a seed asks for: a small world, unruly in its own way (some calm, some slow, some full of crashes)."""
+"""What a seed asks for: a small environment with faults of its own kind (none, slow calls, crashes …)."""
 
 from __future__ import annotations
 
@@ -6,41 +6,41 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from tests.simulation import letters
-from tests.simulation.letters import Habits, Letter
-from tests.simulation.mishaps import KINDS
+from tests.simulation import messages
+from tests.simulation.faults import KINDS
+from tests.simulation.messages import OmsBehaviour, OmsMessage
 
-WHATS = ("adjust", "one more", "set", "stock", "create", "retire", "flap")
+WRITE_KINDS = ("adjust", "one more", "set", "stock", "create", "retire", "flap")
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One thing a REST writer does: `what` it is, to which SKU, with how many units."""
+    """One write over REST: its `kind`, the SKU, the number of units."""
 
     at: float
-    what: str
+    kind: str
     sku: str
     units: int
 
     def __str__(self) -> str:
-        return f"{self.at:.3f}s {self.what} {self.sku} {self.units}"
+        return f"{self.at:.3f}s {self.kind} {self.sku} {self.units}"
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """Everything a run depends on; times are in seconds.
 
-    `faults` are the kinds that may happen, each call meeting one with probability `fault_rate`; with
-    `allowed`, only those at these calls (actor, number of its call) do. Both `allowed` and `luck`, which
-    turns all chances but the scenario itself, are there to shrink a history. After a call of a consumer
-    the meddler strikes with probability `meddling`. The `cursed` order can never be recorded.
+    Each call meets one of `faults` with probability `fault_rate`. With `allowed`, only these calls (actor,
+    number of its call) meet their fault. A `variation` changes all randomness but the scenario's own; both
+    serve to shrink a history. After a call of a consumer the adversary acts with probability
+    `adversary_rate`. AWS refuses each transaction that records the `refused_order`.
     """
 
     seed: int
     stock: dict[str, int]
-    letters: tuple[Letter, ...]
+    messages: tuple[OmsMessage, ...]
     writes: tuple[tuple[Write, ...], ...]
-    cursed: str | None
+    refused_order: str | None
     consumers: int
     batch: int
     visibility: float
@@ -52,30 +52,30 @@ class Scenario:
     chaos_until: float
     fault_rate: float
     faults: frozenset[str]
-    meddling: float
+    adversary_rate: float
     redrive: bool
     allowed: frozenset[tuple[str, int]] | None = None
-    luck: int = 0
+    variation: int = 0
 
-    def chance(self, whose: str) -> Random:
-        """Somebody's own source of chance: it stays as it is whatever the others do."""
-        return Random(f"{self.seed}/{self.luck}/{whose}")
+    def rng(self, whose: str) -> Random:
+        """A random number generator for one purpose: it does not depend on what the others draw."""
+        return Random(f"{self.seed}/{self.variation}/{whose}")
 
     @property
-    def calm(self) -> bool:
-        """Whether nothing is in the way of a valid message, so that none may end in the DLQ."""
-        unruly = self.fault_rate or self.pauses or self.repeats or self.meddling
-        return not unruly and self.visibility >= self.time_limit and self.latency <= 0.02
+    def undisturbed(self) -> bool:
+        """Whether nothing delays a valid message, so that none may end in the DLQ."""
+        disturbed = self.fault_rate or self.pauses or self.repeats or self.adversary_rate
+        return not disturbed and self.visibility >= self.time_limit and self.latency <= 0.02
 
-    def but(self, **changes: Any) -> Scenario:
-        """The same with some things changed."""
+    def with_changes(self, **changes: Any) -> Scenario:
+        """A copy with some fields changed."""
         return replace(self, **changes)
 
 
 def scenario(seed: int) -> Scenario:
     """The scenario of a seed."""
     rng = Random(f"scenario/{seed}")
-    # Swarm testing: what each world leaves out is what lets the rest of it go to extremes.
+    # Swarm testing: each scenario leaves some features out, so that the others can go to extremes.
     theme = rng.choices(("any", "hot", "cancelled", "flap", "wide", "crowd"), (50, 20, 14, 13, 2, 1))[0]
     skus = _skus(rng, theme)
     plenty = rng.choice((4, 8) if theme == "hot" else (6, 20, 100))
@@ -84,28 +84,28 @@ def scenario(seed: int) -> Scenario:
     orders = rng.choice((*[rng.randint(1, 3)] * 4, *[rng.randint(3, 6)] * 5, 15 if theme != "wide" else 3))
     orders = rng.randint(80, 150) if theme == "crowd" else orders
     cancelled = rng.choice((0.0, 0.2, 0.6)) if theme not in {"cancelled", "flap"} else 0.8
-    repeated, odd = (rng.choice((0.0, 0.2, 0.6)) for _ in range(2))
-    sent = letters.correspondence(rng, skus, orders, window, Habits(repeated, cancelled, odd))
-    unruly = rng.random() < 0.85
-    faulty = unruly and rng.random() < 0.8
+    repeated, irregular = (rng.choice((0.0, 0.2, 0.6)) for _ in range(2))
+    sent = messages.oms_messages(rng, skus, orders, window, OmsBehaviour(repeated, cancelled, irregular))
+    disturbed = rng.random() < 0.85
+    faulty = disturbed and rng.random() < 0.8
     return Scenario(
         seed=seed,
         stock=stock,
-        letters=sent,
+        messages=sent,
         writes=_writers(rng, theme, skus, window),
-        cursed=rng.choice(sent).order_id if sent and rng.random() < 0.08 else None,
+        refused_order=rng.choice(sent).order_id if sent and rng.random() < 0.08 else None,
         consumers=rng.randint(1, 2 if theme == "hot" else 4),
         batch=rng.choice(_BATCHES.get(theme, (1, 5, 10, 10, 50))),
-        visibility=rng.choice((0.3, 3.0, 30.0)) if unruly else 30.0,
+        visibility=rng.choice((0.3, 3.0, 30.0)) if disturbed else 30.0,
         max_receives=rng.choice((2, 3, 5)),
         time_limit=rng.choice((6.0, 20.0, 30.0)),
         latency=rng.choice((0.02, 0.1) if theme == "hot" else (0.002, 0.02, 0.1)),
-        pauses=rng.choice((0.0, 0.02, 0.1)) if unruly else 0.0,
-        repeats=rng.choice((0.0, 0.0, 0.05, 0.3)) if unruly else 0.0,
+        pauses=rng.choice((0.0, 0.02, 0.1)) if disturbed else 0.0,
+        repeats=rng.choice((0.0, 0.0, 0.05, 0.3)) if disturbed else 0.0,
         chaos_until=window + rng.choice((2.0, 8.0, 60.0)),
         fault_rate=rng.choice((0.03, 0.1, 0.2, 0.4)) if faulty else 0.0,
         faults=frozenset(rng.sample(KINDS, rng.randint(1, len(KINDS)))) if faulty else frozenset(),
-        meddling=rng.choice((0.0, 0.0, 0.3, 0.8)),
+        adversary_rate=rng.choice((0.0, 0.0, 0.3, 0.8)),
         redrive=rng.random() < 0.3,
     )
 
@@ -119,34 +119,34 @@ def _skus(rng: Random, theme: str) -> list[str]:
     return list("ABCDE"[: rng.randint(1, 5 if theme == "any" else 2)])
 
 
-_TEMPERS = {
-    "any": (("adjust",), ("adjust", "set"), ("retire", "create", "stock"), ("flap",), (*WHATS,)),
+_WRITER_PROFILES = {
+    "any": (("adjust",), ("adjust", "set"), ("retire", "create", "stock"), ("flap",), (*WRITE_KINDS,)),
     "hot": (("one more",), ("one more",), ("adjust",), ("set",)),
     "flap": (("flap", "stock"),),
 }
 
 
 def _writers(rng: Random, theme: str, skus: list[str], window: float) -> tuple[tuple[Write, ...], ...]:
-    """Writers, each with a temper: one receives goods, one counts anew, one has products come and go."""
+    """Writers, each with a profile: one receives goods, one sets stock, one deletes and creates products."""
     number = rng.choice({"hot": (2, 4), "flap": (1, 2)}.get(theme, (0, 0, 1, 2)))
     return tuple(_writer(rng, theme, skus, window) for _ in range(number))
 
 
 def _writer(rng: Random, theme: str, skus: list[str], window: float) -> tuple[Write, ...]:
-    whats = rng.choice(_TEMPERS.get(theme, _TEMPERS["any"]))
+    kinds = rng.choice(_WRITER_PROFILES.get(theme, _WRITER_PROFILES["any"]))
     some = rng.sample(skus, min(len(skus), rng.randint(1, 2)))
     often, long = (rng.randint(2, 5), window + 0.6) if theme == "hot" else (rng.randint(1, 4), window + 4)
     moments = sorted(rng.uniform(0, long) for _ in range(often))
-    return tuple(write for moment in moments for write in _writes(rng, moment, rng.choice(whats), some))
+    return tuple(write for moment in moments for write in _writes(rng, moment, rng.choice(kinds), some))
 
 
-def _writes(rng: Random, moment: float, what: str, skus: list[str]) -> list[Write]:
+def _writes(rng: Random, moment: float, kind: str, skus: list[str]) -> list[Write]:
     """One write, or several in a row."""
     sku, units = rng.choice(skus), rng.randint(-4, 12)
-    return [Write(moment, step, sku, units) for step in _ROWS.get(what, (what,))]
+    return [Write(moment, step, sku, units) for step in _SEQUENCES.get(kind, (kind,))]
 
 
-_ROWS = {
+_SEQUENCES = {
     "retire": ("empty", "delete"),
     "flap": (*("empty", "delete", "create") * 3, "stock"),
 }

@@ -1,4 +1,4 @@
-"""A failing scenario made as small as it goes: fewer faults, letters, writes, consumers; a calmer world."""
+"""Makes a failing scenario as small as possible: fewer faults, messages, writes and consumers."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 from tests.simulation.run import History, run
 from tests.simulation.scenario import Scenario
 
-MOST_RUNS = 3000
-_CALMER: tuple[dict[str, Any], ...] = (
+MAX_RUNS = 3000
+_SIMPLER: tuple[dict[str, Any], ...] = (
     {"redrive": False},
     {"writes": ()},
     {"allowed": frozenset()},
-    {"meddling": 0.0},
+    {"adversary_rate": 0.0},
     {"pauses": 0.0},
     {"repeats": 0.0},
-    {"cursed": None},
+    {"refused_order": None},
     {"visibility": 30.0},
     {"batch": 10},
     {"latency": 0.02},
@@ -35,29 +35,29 @@ class _Shrinking:
         assert history.violation is not None
         self._best = history
         self._invariant = history.violation.invariant
-        self._guilty = set(re.findall(r"\bo\d+\b", history.violation.how))
+        self._violating_orders = set(re.findall(r"\bo\d+\b", history.violation.how))
         self._runs = 0
 
     def smallest(self) -> History:
-        self._try(40, letters=self._about(self._guilty))
+        self._try(40, messages=self._about(self._violating_orders))
         before = None
         while before is not self._best:
             before = self._best
-            for changes in _CALMER:
+            for changes in _SIMPLER:
                 self._try(3, **changes)
             any(self._try(5, consumers=few) for few in range(1, self._best.scenario.consumers))
-            orders = list(dict.fromkeys(letter.order_id for letter in self._best.scenario.letters))
-            self._fewer(orders, lambda some: {"letters": self._about(some)})
-            self._fewer(self._best.scenario.letters, lambda some: {"letters": tuple(some)})
+            orders = list(dict.fromkeys(message.order_id for message in self._best.scenario.messages))
+            self._fewer(orders, lambda some: {"messages": self._about(some)})
+            self._fewer(self._best.scenario.messages, lambda some: {"messages": tuple(some)})
             for number in range(len(self._best.scenario.writes)):
                 self._fewer(self._best.scenario.writes[number], partial(self._with_writes, number))
             self._fewer(self._best.faults, lambda some: {"allowed": frozenset(some)})
-            for number in range(len(self._best.scenario.letters)):
-                self._fewer(self._best.scenario.letters[number].items, partial(self._with_items, number))
+            for number in range(len(self._best.scenario.messages)):
+                self._fewer(self._best.scenario.messages[number].items, partial(self._with_items, number))
         return self._best
 
     def _about(self, order_ids: Collection[str]) -> tuple[Any, ...]:
-        return tuple(letter for letter in self._best.scenario.letters if letter.order_id in order_ids)
+        return tuple(message for message in self._best.scenario.messages if message.order_id in order_ids)
 
     def _with_writes(self, number: int, some: Sequence[Any]) -> dict[str, Any]:
         writes = list(self._best.scenario.writes)
@@ -65,14 +65,14 @@ class _Shrinking:
         return {"writes": tuple(writes)}
 
     def _with_items(self, number: int, skus: Sequence[str]) -> dict[str, Any]:
-        letters = list(self._best.scenario.letters)
+        messages = list(self._best.scenario.messages)
         if not skus:
             return {}
-        letters[number] = letters[number].only(skus)
-        return {"letters": tuple(letters)}
+        messages[number] = messages[number].only(skus)
+        return {"messages": tuple(messages)}
 
     def _fewer(self, parts: Collection[Any], changes: Callable[[list[Any]], dict[str, Any]]) -> None:
-        """Leave out as many of `parts` as the failure allows, large portions first."""
+        """Leave out as many of `parts` as possible while it still fails, large portions first."""
         left = sorted(parts) if isinstance(parts, frozenset) else list(parts)
         size = 2 * len(left)
         while size := size // 2:
@@ -84,16 +84,16 @@ class _Shrinking:
                 else:
                     start += size
 
-    def _try(self, lucks: int, **changes: Any) -> bool:
-        """Whether it still fails with these changes: with the same luck, or else with another."""
-        scenario: Scenario = self._best.scenario.but(**changes)
+    def _try(self, variations: int, **changes: Any) -> bool:
+        """Whether it still fails with these changes: with the same variation, or with another."""
+        scenario: Scenario = self._best.scenario.with_changes(**changes)
         if scenario == self._best.scenario:
             return False
-        for more in range(lucks):
-            if self._runs >= MOST_RUNS:
+        for more in range(variations):
+            if self._runs >= MAX_RUNS:
                 break
             self._runs += 1
-            history = run(scenario.but(luck=scenario.luck + more))
+            history = run(scenario.with_changes(variation=scenario.variation + more))
             if history.violation is not None and history.violation.invariant == self._invariant:
                 self._best = history
                 return True

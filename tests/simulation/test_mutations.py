@@ -6,10 +6,10 @@ from multiprocessing.pool import Pool
 
 import pytest
 
-from tests.simulation.farm import find
 from tests.simulation.mutations import MUTATIONS
+from tests.simulation.processes import find_mutation
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_the_simulation_finds_a_bug(pool: Pool, name: str) -> None:
-    assert pool.apply(find, (name,)).violation is not None
+    assert pool.apply(find_mutation, (name,)).violation is not None

@@ -7,35 +7,36 @@ from multiprocessing.pool import Pool
 import pytest
 
 from tests.simulation.__main__ import kept, main
-from tests.simulation.farm import digest, explain, farm, find, hunt
+from tests.simulation.processes import digest, explain, find_mutation, process_pool, run_seeds
 from tests.simulation.scenario import scenario
 
 A_BUG = "rejections without their proving condition"
 
 
 def test_every_history_keeps_every_promise(pool: Pool) -> None:
-    verdicts = list(hunt(pool, range(200)))
+    verdicts = list(run_seeds(pool, range(200)))
     assert [(verdict.failed, verdict.violation) for verdict in verdicts if verdict.violation] == []
     assert sum(verdict.runs for verdict in verdicts) == 200
 
 
 def test_seeds_that_failed_once_do_not_fail_again(pool: Pool) -> None:
-    assert [verdict.violation for verdict in hunt(pool, kept()) if verdict.violation] == []
+    assert [verdict.violation for verdict in run_seeds(pool, kept()) if verdict.violation] == []
 
 
 def test_a_seed_gives_the_same_history_in_every_process(pool: Pool) -> None:
     seeds = range(20)
-    with farm(1) as other:
+    with process_pool(1) as other:
         assert other.map(digest, seeds) == pool.map(digest, seeds)
 
 
 def test_a_failing_history_is_told_shrunk_and_up_to_its_violation(pool: Pool) -> None:
-    seed = pool.apply(find, (A_BUG,)).failed
+    seed = pool.apply(find_mutation, (A_BUG,)).failed
+    assert seed is not None
     told = pool.apply(explain, (seed, A_BUG)).splitlines()
     assert told[0].startswith(f"seed {seed} violates “5 rejections are true”")
     assert told[-1].endswith("REJECTED -> ok")
-    letters = told[told.index("letters:") + 1 : told.index("what happened:")]
-    assert len(letters) < len(scenario(seed).letters)
+    messages = told[told.index("messages:") + 1 : told.index("what happened:")]
+    assert len(messages) < len(scenario(seed).messages)
 
 
 def test_the_command_line_says_what_it_ran(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,28 +11,28 @@ from tests.support.engines.tables import Commit
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The consumer reported these letters (by number) as done, so they are deleted."""
+    """The consumer reported these messages (by number) as done, so they are deleted."""
 
-    letters: tuple[int, ...]
+    messages: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """A REST request under an idempotency key got its answer."""
+class Responded:
+    """A REST request under an idempotency key got its response."""
 
     key: Any
-    answer: Any
+    response: Any
 
 
-Entry = Commit | Sent | Settled | Answered
+Entry = Commit | Sent | Settled | Responded
 
 
 class Timeline(list[Entry]):
-    """Everything that counts, in the order in which it took effect."""
+    """All entries, in the order in which they took effect."""
 
 
-class Feed(list[Any]):
-    """An engine's own history, which also tells the timeline."""
+class MirroredHistory(list[Any]):
+    """An engine's own history, which also appends to the timeline."""
 
     def __init__(self, timeline: Timeline) -> None:
         super().__init__()

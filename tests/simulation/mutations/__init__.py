@@ -1,12 +1,12 @@
 """Bugs put into the consumer, one at a time, to see that the simulation finds them."""
 
-from tests.simulation.mutations import answering, planning, settling, writing
-from tests.simulation.mutations.mutation import Mutation
+from tests.simulation.mutations import answers, batches, planning, transactions
+from tests.simulation.mutations.registry import Mutation
 
 MUTATIONS: dict[str, Mutation] = {
     mutation.name: mutation
-    for module in (writing, planning, answering, settling)
-    for mutation in module.BUGS.entered
+    for module in (transactions, planning, answers, batches)
+    for mutation in module.MUTATIONS.mutations
 }
 
 __all__ = ["MUTATIONS", "Mutation"]

@@ -1,4 +1,4 @@
-"""What may befall a call to AWS, by name."""
+"""The faults that a call to AWS may meet, by name."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ANY: Final[dict[str, Fault]] = {
     "refused": _refuse("ValidationException"),
     "denied": _refuse("AccessDeniedException"),
 }
-_TIMED: Final = ("sent twice", "effect delayed")  # these take time, so tests.simulation.wire does them
+_TIMED: Final = ("sent twice", "effect delayed")  # these take time, so tests.simulation.network does them
 _SPECIAL: Final = {
     "conflict": {"transact_write_items", "batch_execute_statement", "update_item"},
     "few reasons told": {"transact_write_items"},
@@ -51,7 +51,7 @@ def draw(rng: Random, kinds: Collection[str], operation: str) -> str:
 
 def fault(name: str, rng: Random) -> Fault:
     """The fault of that name."""
-    # Which entries of a call are hit: the faults take the numbers modulo how many entries there are.
+    # Which entries of a call fail: the faults take the numbers modulo how many entries there are.
     some = [rng.randrange(100) for _ in range(rng.choice((1, 1, 2, 5)))]
     match name:
         case "conflict":

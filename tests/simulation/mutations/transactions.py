@@ -6,16 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 from chalicelib.consumer import releasing
+from chalicelib.core import releases
 from chalicelib.core.actions import Absent, GiveBack, Record, Take, TurnReleased
 from chalicelib.store.transactions import OrderStore
-from tests.simulation.mutations.mutation import Bugs, Patch
+from tests.simulation.mutations.registry import MutationRegistry, Patch
 
-BUGS = Bugs()
+MUTATIONS = MutationRegistry()
 _CONDITION = ("ConditionExpression", "ReturnValuesOnConditionCheckFailure")
 
 
 def _change(patch: Patch, kind: type, change: Callable[[Any], None]) -> None:
-    """Let `change` have its way with the request that an action of this kind becomes."""
+    """Apply `change` to the request of each action of this kind."""
     original = OrderStore._request
 
     def request(self: OrderStore, action: Any, now: Any) -> Any:
@@ -32,12 +33,12 @@ def _unconditional(request: Any) -> None:
         del request[name]
 
 
-@BUGS("no condition on the record")
+@MUTATIONS("a record is written without a condition")
 def _(patch: Patch) -> None:
     _change(patch, Record, _unconditional)
 
 
-@BUGS("stock is taken without a condition")
+@MUTATIONS("stock is taken without a condition")
 def _(patch: Patch) -> None:
     def change(request: Any) -> None:
         _unconditional(request)
@@ -46,7 +47,7 @@ def _(patch: Patch) -> None:
     _change(patch, Take, change)
 
 
-@BUGS("a release does not ask whether the order is still reserved", 400)
+@MUTATIONS("a release does not check that the order is reserved", 400)
 def _(patch: Patch) -> None:
     def change(request: Any) -> None:
         _unconditional(request)
@@ -55,7 +56,7 @@ def _(patch: Patch) -> None:
     _change(patch, TurnReleased, change)
 
 
-@BUGS("a release replaces the first answer")
+@MUTATIONS("a release replaces the first answer")
 def _(patch: Patch) -> None:
     def change(request: Any) -> None:
         request["UpdateExpression"] += ", event = :event"
@@ -63,7 +64,7 @@ def _(patch: Patch) -> None:
     _change(patch, TurnReleased, change)
 
 
-@BUGS("giving back brings a deleted SKU to life", 400)
+@MUTATIONS("returning stock recreates a deleted SKU", 400)
 def _(patch: Patch) -> None:
     def change(request: Any) -> None:
         _unconditional(request)
@@ -73,22 +74,22 @@ def _(patch: Patch) -> None:
 
 
 def _release_without(patch: Patch, kind: type) -> None:
-    """Leave the actions of this kind out of what releases do."""
-    original = releasing.plan_releases
+    """Leave actions of this kind out of the plans of releases."""
+    original = releases.plan_releases
 
-    def plan_releases(*args: Any) -> releasing.ReleasePlan:
+    def plan_releases(*args: Any) -> releases.ReleasePlan:
         made = original(*args)
         actions = tuple(action for action in made.actions if not isinstance(action, kind))
-        return releasing.ReleasePlan(actions, made.answers)
+        return releases.ReleasePlan(actions, made.answers)
 
     patch(releasing, "plan_releases", plan_releases)
 
 
-@BUGS("units of missing SKUs are given up without proof", 1000)
+@MUTATIONS("units of missing SKUs are written off without proof", 1000)
 def _(patch: Patch) -> None:
     _release_without(patch, Absent)
 
 
-@BUGS("no tombstone for an unknown order")
+@MUTATIONS("an unknown order gets no tombstone")
 def _(patch: Patch) -> None:
     _release_without(patch, Record)

@@ -1,10 +1,10 @@
-"""Bugs in answering: what is sent, when, and how that is remembered."""
+"""Bugs in answers: what is sent, when, and how that is recorded."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 from chalicelib.consumer import releasing, reserving
@@ -19,12 +19,12 @@ from chalicelib.core.fields import Outcome
 from chalicelib.core.moments import iso
 from chalicelib.store.records import expiry, to_item
 from chalicelib.store.transactions import OrderStore
-from tests.simulation.mutations.mutation import Bugs, Patch
+from tests.simulation.mutations.registry import MutationRegistry, Patch
 
-BUGS = Bugs()
+MUTATIONS = MutationRegistry()
 
 
-@BUGS("marked before it is published")
+@MUTATIONS("an answer is marked before it is published")
 def _(patch: Patch) -> None:
     def deliver(self: Outbox, what: Any) -> Delivery:
         for answer in what:
@@ -34,23 +34,25 @@ def _(patch: Patch) -> None:
     patch(Outbox, "_deliver", deliver)
 
 
-@BUGS("an answer that is under way is taken for sent")
+@MUTATIONS("an answer in flight is treated as sent")
 def _(patch: Patch) -> None:
     patch(Outbox, "collect", lambda self: self.unsent)
 
 
-@BUGS("a mark puts the whole record back", 1000)
+@MUTATIONS("a mark overwrites the whole record", 1000)
 def _(patch: Patch) -> None:
     commit, mark = OrderStore.commit, OrderStore.mark
 
     def remember(self: Any, actions: Any, now: Any, known: Any) -> bool:
-        memory = self.__dict__.setdefault("memory", {})
-        memory |= {action.record.order_id: action.record for action in actions if isinstance(action, Record)}
+        remembered = self.__dict__.setdefault("remembered", {})
+        remembered |= {
+            action.record.order_id: action.record for action in actions if isinstance(action, Record)
+        }
         return commit(self, actions, now, known)
 
-    def put_back(self: Any, what: Any, now: Any) -> int:
+    def overwrite(self: Any, what: Any, now: Any) -> int:
         for answer in what:
-            record = self.memory.get(answer.order_id)
+            record = self.remembered.get(answer.order_id)
             if record is None or record.event != answer.body:
                 mark(self, [answer], now)
                 continue
@@ -59,10 +61,10 @@ def _(patch: Patch) -> None:
         return 0
 
     patch(OrderStore, "commit", remember)
-    patch(OrderStore, "mark", put_back)
+    patch(OrderStore, "mark", overwrite)
 
 
-@BUGS("a mark on the other answer's attribute")
+@MUTATIONS("a mark sets the other answer's attribute")
 def _(patch: Patch) -> None:
     original = OrderStore._mark
 
@@ -77,11 +79,11 @@ def _(patch: Patch) -> None:
     patch(OrderStore, "_mark", mark)
 
 
-@BUGS("published before the commit")
+@MUTATIONS("an answer is published before the commit")
 def _(patch: Patch) -> None:
     settle = Reserving.settle
 
-    class Early:
+    class PublishesFirst:
         def __init__(self, reserving: Reserving) -> None:
             self.reserving = reserving
 
@@ -93,32 +95,32 @@ def _(patch: Patch) -> None:
             self.reserving.outbox.send(list(filter(None, map(answers.owed, records))))
             return self.reserving.store.commit(actions, now, known)
 
-    patch(Reserving, "settle", lambda self, group: settle(replace(self, store=Early(self)), group))
+    patch(Reserving, "settle", lambda self, group: settle(replace(self, store=PublishesFirst(self)), group))
 
 
-@BUGS("a release without the first answer sent", 400)
+@MUTATIONS("a release does not send the first answer", 400)
 def _(patch: Patch) -> None:
     patch(Releasing, "_send_first", lambda self, orders: None)
 
 
-@BUGS("an answer that is recorded is taken for sent")
+@MUTATIONS("a recorded answer is treated as sent")
 def _(patch: Patch) -> None:
     for module in (reserving, releasing):
         patch(module, "owed", lambda record: None)
 
 
-@BUGS("a release's answer is not sent again")
+@MUTATIONS("a release's answer is not sent again")
 def _(patch: Patch) -> None:
     original = answers.owed
     for module in (reserving, releasing):
         patch(module, "owed", lambda r: None if r.outcome is Outcome.RELEASED else original(r))
 
 
-@BUGS("the answer is made anew at redelivery")
+@MUTATIONS("an answer is rebuilt at redelivery")
 def _(patch: Patch) -> None:
     original = answers.owed
 
-    def anew(record: Any) -> Answer | None:
+    def rebuilt(record: Any) -> Answer | None:
         answer = original(record)
         if answer is None:
             return None
@@ -126,23 +128,23 @@ def _(patch: Patch) -> None:
         return replace(answer, body=json.dumps(event, separators=(",", ":")))
 
     for module in (reserving, releasing):
-        patch(module, "owed", anew)
+        patch(module, "owed", rebuilt)
 
 
-@BUGS("event_id at random")
+@MUTATIONS("event_id is random")
 def _(patch: Patch) -> None:
     patch(answers, "event_id", lambda order_id, kind: str(uuid4()))
 
 
-@BUGS("one event_id for all answers of an order")
+@MUTATIONS("one event_id for all answers of an order")
 def _(patch: Patch) -> None:
     original = answers.event_id
     patch(answers, "event_id", lambda order_id, kind: original(order_id, AnswerType.RESERVED))
 
 
-@BUGS("partial failures of a send are ignored", 400)
+@MUTATIONS("partial failures of a send are ignored", 400)
 def _(patch: Patch) -> None:
-    class Deaf:
+    class IgnoresFailures:
         def __init__(self, client: Any) -> None:
             self._client = client
 
@@ -150,4 +152,8 @@ def _(patch: Patch) -> None:
             return self._client.send_message_batch(**request) | {"Failed": []}
 
     original = Publisher.__init__
-    patch(Publisher, "__init__", lambda self, client, url: original(self, Deaf(client), url))
+    patch(
+        Publisher,
+        "__init__",
+        lambda self, client, url: original(self, cast(Any, IgnoresFailures(client)), url),
+    )

@@ -9,49 +9,50 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
+from tests.simulation.network import LogLine
 from tests.simulation.run import History
 from tests.simulation.scenario import Scenario
-from tests.simulation.wire import Line
 
 _QUIET: Final = frozenset({"receive_message", "delete_message_batch"})
-# What is the same in every request, or only shows the time.
+# Parts that are the same in every request, or only show the time.
 _NOISE: Final = re.compile(
     r", updated_at = \S+|, #ttl = :ttl| if attribute_not_exists\(order_id\)|, release_event = :event"
 )
 
 
-def tell(history: History) -> str:
+def transcript(history: History) -> str:
     """What was asked for, what happened until it went wrong, and what is wrong with it."""
     violation = history.violation
     if violation is None:
-        head, log = "all is well", history.log
+        head, log = "violates nothing", history.log
     else:
         head = f"violates “{violation.invariant}”: {violation.how}"
         log = [line for line in history.log if line.entry <= violation.entry]
-    lines = [_line(line) for line in log if line.what not in _QUIET or line.fault]
+    lines = [_line(line) for line in log if line.action not in _QUIET or line.fault]
     return "\n".join(
-        (f"seed {history.scenario.seed} {head}", *_world(history.scenario), "what happened:", *lines)
+        (f"seed {history.scenario.seed} {head}", *_describe(history.scenario), "what happened:", *lines)
     )
 
 
-def _world(scenario: Scenario) -> Iterator[str]:
+def _describe(scenario: Scenario) -> Iterator[str]:
     yield (
-        f"the world: {scenario.consumers} consumers, batches of {scenario.batch}, visibility "
+        f"environment: {scenario.consumers} consumers, batches of {scenario.batch}, visibility "
         f"{scenario.visibility:g} s, {scenario.max_receives} receives, time limit {scenario.time_limit:g} s, "
-        f"latency {scenario.latency:g} s" + (f", cursed {scenario.cursed}" if scenario.cursed else "")
+        f"latency {scenario.latency:g} s"
+        + (f", refused order {scenario.refused_order}" if scenario.refused_order else "")
     )
     yield "stock: " + (", ".join(f"{units} {sku}" for sku, units in scenario.stock.items()) or "none")
-    yield "letters:"
-    for number, letter in enumerate(scenario.letters):
-        yield f"  {letter.at:9.4f} {number:>3} {letter}"
+    yield "messages:"
+    for number, message in enumerate(scenario.messages):
+        yield f"  {message.at:9.4f} {number:>3} {message}"
     for number, writes in enumerate(scenario.writes):
         yield f"writer {number}: " + ("; ".join(map(str, writes)) or "nothing")
 
 
-def _line(line: Line) -> str:
-    text = f"  {line.time:9.4f} {line.actor:<12} {line.what}"
-    if line.call or line.what.startswith("(late)"):
-        operation = line.what.removeprefix("(late) ")
+def _line(line: LogLine) -> str:
+    text = f"  {line.time:9.4f} {line.actor:<12} {line.action}"
+    if line.call or line.action.startswith("(late)"):
+        operation = line.action.removeprefix("(late) ")
         text += f" {_request(operation, line.details)} -> {_result(operation, line.result)}"
     elif line.details is not None:
         text += f" {line.details}"
@@ -64,13 +65,13 @@ def _request(operation: str, parameters: Mapping[str, Any]) -> str:
             return "; ".join(_action(action) for action in parameters["TransactItems"])
         case "batch_get_item":
             keys = [key for part in parameters["RequestItems"].values() for key in part["Keys"]]
-            return ", ".join(_plain(value) for key in keys for value in key.values())
+            return ", ".join(_value(value) for key in keys for value in key.values())
         case "batch_execute_statement":
             return "; ".join(_statement(statement) for statement in parameters["Statements"])
         case "send_message_batch":
             return "; ".join(_message(entry["MessageBody"]) for entry in parameters["Entries"])
         case "get_item" | "update_item":
-            return ", ".join(_plain(value) for value in parameters["Key"].values())
+            return ", ".join(_value(value) for value in parameters["Key"].values())
     return ""
 
 
@@ -80,22 +81,22 @@ def _action(action: Mapping[str, Any]) -> str:
         text = f"Put {_item(request['Item'])}"
     else:
         (key,) = request["Key"].values()
-        text = f"{kind} {_plain(key)} {request.get('UpdateExpression', '')}".rstrip()
+        text = f"{kind} {_value(key)} {request.get('UpdateExpression', '')}".rstrip()
     if "ConditionExpression" in request:
         text += f" if {request['ConditionExpression']}"
     text = _NOISE.sub("", text)
     for name, value in request.get("ExpressionAttributeValues", {}).items():
-        text = re.sub(f"{name}\\b", _plain(value), text)
+        text = re.sub(f"{name}\\b", _value(value), text)
     return text
 
 
 def _item(item: Mapping[str, Any]) -> str:
-    told = ("order_id", "sku", "outcome", "quantity", "delta")
-    return " ".join(_plain(item[name]) for name in told if name in item)
+    shown = ("order_id", "sku", "outcome", "quantity", "delta")
+    return " ".join(_value(item[name]) for name in shown if name in item)
 
 
 def _statement(statement: Mapping[str, Any]) -> str:
-    moment, order_id, *rest = (_plain(value) for value in statement["Parameters"])
+    moment, order_id, *rest = (_value(value) for value in statement["Parameters"])
     what = statement["Statement"].partition(" SET ")[2].partition(" = ?")[0]
     return f"{order_id} {what} = {moment[11:]} if {' '.join(rest) or 'there'}"
 
@@ -112,17 +113,19 @@ def _result(operation: str, result: Any) -> str:
     if isinstance(result, BaseException):
         return f"{type(result).__name__} {result}"
     if not isinstance(result, dict):
-        return "no answer"
+        return "no response"
     if operation == "batch_get_item":
-        told = [_item(item) for items in result["Responses"].values() for item in items]
-        return "; ".join((*told, *(["some unprocessed"] if result["UnprocessedKeys"] else [])) or ["nothing"])
+        shown = [_item(item) for items in result["Responses"].values() for item in items]
+        return "; ".join(
+            (*shown, *(["some unprocessed"] if result["UnprocessedKeys"] else [])) or ["nothing"]
+        )
     if operation == "batch_execute_statement":
-        return " ".join(answer.get("Error", {}).get("Code", "ok") for answer in result["Responses"])
+        return " ".join(response.get("Error", {}).get("Code", "ok") for response in result["Responses"])
     failed = [(entry["Id"], entry["Code"]) for entry in result.get("Failed", ())]
     return f"failed {failed}" if failed else _item(result["Item"]) if "Item" in result else "ok"
 
 
-def _plain(value: Mapping[str, Any]) -> str:
+def _value(value: Mapping[str, Any]) -> str:
     (content,) = value.values()
     text = str(content)
     return text if len(text) < 40 else text[:20] + "…"

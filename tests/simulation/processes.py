@@ -1,7 +1,7 @@
 """Many seeds on several cores.
 
-The work is done in processes of their own, all started with one PYTHONHASHSEED: the consumer goes through
-sets in places, and a seed must always give the same history.
+Worker processes run the seeds, all started with one PYTHONHASHSEED: the consumer iterates over sets in
+places, and a seed must always give the same history.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from tests.simulation.mutations import MUTATIONS
 from tests.simulation.run import run
 from tests.simulation.scenario import scenario
 from tests.simulation.shrink import shrink
-from tests.simulation.telling import tell
+from tests.simulation.transcript import transcript
 
-PORTION = 50
+BATCH_SIZE = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of some seeds: how many were run, with how many calls, and the first that failed.
+    """The result of some seeds: how many were run, with how many calls, and the first that failed.
 
-    `seconds` are those of one core.
+    `seconds` is the CPU time of one core.
     """
 
     runs: int
@@ -42,7 +42,7 @@ class Verdict:
 
 
 @contextmanager
-def farm(processes: int) -> Iterator[Pool]:
+def process_pool(processes: int) -> Iterator[Pool]:
     """A pool of processes that run seeds."""
     before = os.environ.get("PYTHONHASHSEED")
     os.environ["PYTHONHASHSEED"] = "0"
@@ -55,48 +55,48 @@ def farm(processes: int) -> Iterator[Pool]:
             os.environ["PYTHONHASHSEED"] = before
 
 
-def hunt(pool: Pool, seeds: Iterable[int], mutation: str | None = None) -> Iterator[Verdict]:
-    """Run `seeds`, with a bug put in if one is named; a portion ends at its first failure."""
+def run_seeds(pool: Pool, seeds: Iterable[int], mutation: str | None = None) -> Iterator[Verdict]:
+    """Run `seeds`, with a `mutation` applied if one is named; a batch ends at its first failure."""
     left = iter(seeds)
-    portions = iter(lambda: tuple(islice(left, PORTION)), ())
-    yield from pool.imap(_portion, ((portion, mutation) for portion in portions))
+    batches = iter(lambda: tuple(islice(left, BATCH_SIZE)), ())
+    yield from pool.imap(_run_batch, ((batch, mutation) for batch in batches))
 
 
-def find(name: str) -> Verdict:
-    """The first seed, from 0 on, that finds a mutation; gives up after as many as it may need."""
-    return _portion((range(MUTATIONS[name].seeds), name))
+def find_mutation(name: str) -> Verdict:
+    """Run seeds from 0 on until one finds the mutation, at most as many as it may need."""
+    return _run_batch((range(MUTATIONS[name].seeds), name))
 
 
 def explain(seed: int, mutation: str | None = None) -> str:
     """The history of one seed as a text, shrunk if it fails."""
-    with mutated(mutation):
+    with with_mutation(mutation):
         found = run(scenario(seed))
-        return tell(shrink(found) if found.violation else found)
+        return transcript(shrink(found) if found.violation else found)
 
 
 def digest(seed: int) -> str:
-    """A text that differs between two histories that are not the same."""
-    made = run(scenario(seed))
-    what = [(line.time, line.actor, line.what, line.fault, str(line.result)) for line in made.log]
-    return hashlib.sha256(repr((what, list(made.timeline))).encode()).hexdigest()
+    """A hash that differs between two different histories."""
+    history = run(scenario(seed))
+    actions = [(line.time, line.actor, line.action, line.fault, str(line.result)) for line in history.log]
+    return hashlib.sha256(repr((actions, list(history.timeline))).encode()).hexdigest()
 
 
 def _begin() -> None:
-    # What was imported stays for good; a history's own garbage goes with its last reference, mostly.
+    # Imported objects are never freed; most objects of a history are freed by reference counting.
     gc.freeze()
     gc.set_threshold(50_000)
 
 
-def mutated(mutation: str | None) -> Any:
-    """A context in which the bug of that name, if any, is in the code."""
+def with_mutation(mutation: str | None) -> Any:
+    """A context in which the mutation of that name, if any, is applied."""
     return MUTATIONS[mutation].applied() if mutation else nullcontext()
 
 
-def _portion(work: tuple[Iterable[int], str | None]) -> Verdict:
+def _run_batch(work: tuple[Iterable[int], str | None]) -> Verdict:
     seeds, mutation = work
     runs = calls = 0
     began = time.process_time()
-    with mutated(mutation):
+    with with_mutation(mutation):
         for seed in seeds:
             made = run(scenario(seed))
             runs += 1

@@ -1,4 +1,4 @@
-"""What the OMS sends: orders, cancellations, repeats, nonsense."""
+"""What the OMS sends: reservations, releases, repeats, invalid messages and poison."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _OLD = (_NOW - timedelta(days=89, seconds=90)).isoformat()
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """One message to the inventory queue, and what is meant by it.
+class OmsMessage:
+    """One message to the inventory queue, and what it means.
 
-    `kind` is `reserve`, `invalid` (a reservation to be answered INVALID_REQUEST), `too many`, `release`, or
+    `kind` is `reserve`, `invalid` (a reservation whose answer is INVALID_REQUEST), `too many`, `release`, or
     `poison`, which cannot be answered at all; `items` are those of a `reserve`, added up by SKU.
     """
 
@@ -34,7 +34,7 @@ class Letter:
     def poison(self) -> bool:
         return self.kind == "poison"
 
-    def only(self, skus: Collection[str]) -> Letter:
+    def only(self, skus: Collection[str]) -> OmsMessage:
         """The same reservation, of these of its SKUs."""
         items = {sku: units for sku, units in self.items.items() if sku in skus}
         lines = [{"sku": sku, "quantity": units} for sku, units in items.items()]
@@ -48,60 +48,65 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True)
-class Habits:
-    """How likely it is that a message is repeated, an order is cancelled, something is odd."""
+class OmsBehaviour:
+    """How likely a message is repeated, an order is cancelled, a message is irregular."""
 
     repeated: float
     cancelled: float
-    odd: float
+    irregular: float
 
 
-def correspondence(
-    rng: Random, skus: Sequence[str], orders: int, window: float, habits: Habits
-) -> tuple[Letter, ...]:
-    """All letters about so many orders, in order of time."""
-    sent: list[Letter] = []
+def oms_messages(
+    rng: Random, skus: Sequence[str], orders: int, window: float, behaviour: OmsBehaviour
+) -> tuple[OmsMessage, ...]:
+    """All messages about so many `orders`, ordered by time."""
+    sent: list[OmsMessage] = []
     for number in range(orders):
         order_id = f"o{number}"
         at = rng.uniform(0, window)
-        first = (_odd if rng.random() < habits.odd / 2 else _reserve)(rng, at, order_id, skus)
+        first = (_irregular if rng.random() < behaviour.irregular / 2 else _reserve)(rng, at, order_id, skus)
         if rng.random() > 0.05:
             sent.append(first)
-        while rng.random() < habits.repeated:
+        while rng.random() < behaviour.repeated:
             again = replace(first, at=_near(rng, at, window))
-            sent.append(_reserve(rng, again.at, order_id, skus) if rng.random() < habits.odd / 2 else again)
-        if rng.random() < habits.cancelled:
+            sent.append(
+                _reserve(rng, again.at, order_id, skus) if rng.random() < behaviour.irregular / 2 else again
+            )
+        if rng.random() < behaviour.cancelled:
             release = _release(_near(rng, at, window), order_id)
             sent.append(release)
-            while rng.random() < max(habits.repeated, 0.3):
+            while rng.random() < max(behaviour.repeated, 0.3):
                 sent.append(replace(release, at=_near(rng, release.at, window)))
-    return tuple(sorted(sent, key=lambda letter: letter.at))
+    return tuple(sorted(sent, key=lambda message: message.at))
 
 
 def _near(rng: Random, at: float, window: float) -> float:
-    """At the same moment, about then, later, or whenever."""
+    """The same moment, one close to it, a later one, or any."""
     about, later = max(0.0, at + rng.uniform(-0.1, 0.3)), at + rng.uniform(0.5, 4)
     return rng.choice((at, at, about, later, later, later, rng.uniform(0, window)))
 
 
-def _reserve(rng: Random, at: float, order_id: str, skus: Sequence[str]) -> Letter:
+def _reserve(rng: Random, at: float, order_id: str, skus: Sequence[str]) -> OmsMessage:
     wanted = rng.sample(
         skus, min(len(skus), rng.choice((40, 60, 99)) if len(skus) > 99 else rng.randint(1, 3))
     )
-    lines = [{"sku": sku, "quantity": rng.choice((1, 1, 2, 3, 5))} for sku in wanted]
+    lines = [(sku, rng.choice((1, 1, 2, 3, 5))) for sku in wanted]
     if rng.random() < 0.1:
-        lines.append({"sku": wanted[0], "quantity": 1})
+        lines.append((wanted[0], 1))
     items: dict[str, int] = {}
-    for line in lines:
-        items[line["sku"]] = items.get(line["sku"], 0) + line["quantity"]
-    return Letter(at, "reserve", order_id, _body("ReserveInventory", order_id, items=lines), items)
+    for sku, units in lines:
+        items[sku] = items.get(sku, 0) + units
+    body = _body(
+        "ReserveInventory", order_id, items=[{"sku": sku, "quantity": units} for sku, units in lines]
+    )
+    return OmsMessage(at, "reserve", order_id, body, items)
 
 
-def _release(at: float, order_id: str) -> Letter:
-    return Letter(at, "release", order_id, _body("ReleaseInventory", order_id, reason="cancelled"))
+def _release(at: float, order_id: str) -> OmsMessage:
+    return OmsMessage(at, "release", order_id, _body("ReleaseInventory", order_id, reason="cancelled"))
 
 
-def _odd(rng: Random, at: float, order_id: str, skus: Sequence[str]) -> Letter:
+def _irregular(rng: Random, at: float, order_id: str, skus: Sequence[str]) -> OmsMessage:
     line = {"sku": rng.choice(skus), "quantity": 1}
     kind, body = rng.choice(
         (
@@ -121,7 +126,7 @@ def _odd(rng: Random, at: float, order_id: str, skus: Sequence[str]) -> Letter:
     if body is None:
         lines = [{"sku": f"T{n}", "quantity": 1} for n in range(rng.choice((100, 130)))]
         body = _body("ReserveInventory", order_id, items=lines)
-    return Letter(at, kind, order_id, body)
+    return OmsMessage(at, kind, order_id, body)
 
 
 def _body(kind: str, order_id: str, **details: Any) -> str:

@@ -1,4 +1,4 @@
-"""How a bug gets into the code, and out again."""
+"""How a mutation is defined, applied and removed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from unittest import mock
 
 Patch = Callable[[Any, str, Any], None]
-"""`patch(where, name, what)` puts `what` under `name` into a module or a class."""
+"""`patch(target, name, replacement)` replaces an attribute of a module or a class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,24 +18,24 @@ class Mutation:
 
     name: str
     seeds: int
-    put_in: Callable[[Patch], None]
+    insert: Callable[[Patch], None]
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """The bug is in the code for as long."""
+        """Apply the bug for the length of the block."""
         with ExitStack() as stack:
-            self.put_in(lambda where, name, what: stack.enter_context(mock.patch.object(where, name, what)))
+            self.insert(lambda target, name, new: stack.enter_context(mock.patch.object(target, name, new)))
             yield
 
 
 @dataclass(slots=True)
-class Bugs:
-    """The bugs of one kind; an instance is the decorator that enters one."""
+class MutationRegistry:
+    """The mutations of one module; an instance is the decorator that adds one."""
 
-    entered: list[Mutation] = field(default_factory=list)
+    mutations: list[Mutation] = field(default_factory=list)
 
     def __call__(self, name: str, seeds: int = 100) -> Callable[[Callable[[Patch], None]], Any]:
-        def enter(put_in: Callable[[Patch], None]) -> None:
-            self.entered.append(Mutation(name, seeds, put_in))
+        def enter(insert: Callable[[Patch], None]) -> None:
+            self.mutations.append(Mutation(name, seeds, insert))
 
         return enter

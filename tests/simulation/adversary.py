@@ -1,4 +1,4 @@
-"""A writer over REST that waits for the worst moment."""
+"""A REST writer that acts at the worst moment."""
 
 from __future__ import annotations
 
@@ -15,44 +15,48 @@ from chalicelib.core.moments import iso
 from chalicelib.errors import ImsError
 from chalicelib.store.adjustments import Adjustments
 from chalicelib.store.products import Products
-from tests.simulation.world import World
+from tests.simulation.scheduler import Scheduler
 from tests.support.engines import FakeStage
 from tests.support.engines.network import Call
 
 
-class Meddler:
-    """Changes what a consumer has just looked at, before the consumer can act on it.
+class Adversary:
+    """Changes the stock that a consumer has just read, before the consumer can act on it.
 
-    It does with luck in few histories what chance alone would do in many.
+    It finds in few histories what random writes would find in many.
     """
 
-    def __init__(self, world: World, stage: FakeStage, say: Callable[[str, str, Any], None]) -> None:
-        self._world = world
+    def __init__(
+        self, scheduler: Scheduler, stage: FakeStage, log_action: Callable[[str, str, Any], None]
+    ) -> None:
+        self._scheduler = scheduler
         self._stage = stage
-        self._say = say
+        self._log_action = log_action
         self._adjustments = Adjustments(stage.dynamodb, stage.tables)
         self._products = Products(stage.dynamodb, stage.tables)
 
-    def meddle(self, call: Call, rng: Random, within: float) -> None:
-        """Change one of the SKUs that `call` named, within so many seconds."""
+    def interfere(self, call: Call, rng: Random, within: float) -> None:
+        """Change one of the SKUs that `call` named, `within` so many seconds."""
         if skus := _skus(call):
-            sku, moment = rng.choice(skus), self._world.now + rng.uniform(0, within)
-            self._world.at(moment, lambda: self._act(sku, rng))
+            sku, moment = rng.choice(skus), self._scheduler.now + rng.uniform(0, within)
+            self._scheduler.call_at(moment, lambda: self._act(sku, rng))
 
     def _act(self, sku: str, rng: Random) -> None:
         now = datetime.fromtimestamp(self._stage.clock.now, UTC)
-        there = sku in self._stage.dynamodb.tables[self._stage.tables.inventory_table].items
-        what = rng.choice(("more", "more", "more", "fewer", "gone") if there else ("back", "back with stock"))
-        self._say("meddler", what, sku)
+        exists = sku in self._stage.dynamodb.tables[self._stage.tables.inventory_table].items
+        action = rng.choice(
+            ("more", "more", "more", "fewer", "gone") if exists else ("back", "back with stock")
+        )
+        self._log_action("adversary", action, sku)
         with contextlib.suppress(ImsError):
-            if what == "gone":
+            if action == "gone":
                 self._adjustments.set_quantity(sku, 0, now)
                 self._products.delete(sku)
-            if what.startswith("back"):
+            if action.startswith("back"):
                 self._products.create(Product(sku, sku, Decimal("9.99"), None, None, iso(now), iso(now)))
-            if what in {"more", "back with stock"}:
+            if action in {"more", "back with stock"}:
                 self._adjustments.adjust(sku, Adjustment(rng.choice((1, 1, 2, 5)), "RECEIVED"), now)
-            if what == "fewer":
+            if action == "fewer":
                 self._adjustments.adjust(sku, Adjustment(-rng.choice((1, 2)), "LOST"), now)
 
 

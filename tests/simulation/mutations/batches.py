@@ -1,4 +1,4 @@
-"""Bugs in working through a batch: what is tried again, given up, or taken for done."""
+"""Bugs in settling a batch: which messages are retried, given up, or reported as done."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from chalicelib.consumer import consumer
+from chalicelib.consumer import consumer, groups
 from chalicelib.consumer.consumer import Consumer
 from chalicelib.consumer.groups import Group
+from chalicelib.core import inbox
 from chalicelib.core.inbox import Inbox
 from chalicelib.errors import Unreachable
 from chalicelib.store.transactions import OrderStore
-from tests.simulation.mutations.mutation import Bugs, Patch
+from tests.simulation.mutations.registry import MutationRegistry, Patch
 
-BUGS = Bugs()
+MUTATIONS = MutationRegistry()
 
 
-@BUGS("halving drops a half", 400)
+@MUTATIONS("halving drops a half", 400)
 def _(patch: Patch) -> None:
     original = Group.halves
     patch(Group, "halves", lambda self: original(self)[:1])
 
 
-@BUGS("a time-out is read as success")
+@MUTATIONS("a time-out is read as success")
 def _(patch: Patch) -> None:
     original = OrderStore.commit
 
@@ -36,9 +37,9 @@ def _(patch: Patch) -> None:
     patch(OrderStore, "commit", commit)
 
 
-@BUGS("what could not be settled is taken for done")
+@MUTATIONS("failed messages are reported as done")
 def _(patch: Patch) -> None:
-    original = consumer.work_through
+    original = groups.work_through
 
     def work_through(*args: Any) -> set[str]:
         original(*args)
@@ -47,7 +48,7 @@ def _(patch: Patch) -> None:
     patch(consumer, "work_through", work_through)
 
 
-@BUGS("the id of a failure is its neighbour's")
+@MUTATIONS("a failure is reported under its neighbour's id")
 def _(patch: Patch) -> None:
     original = Consumer.settle
 
@@ -58,32 +59,32 @@ def _(patch: Patch) -> None:
     patch(Consumer, "settle", settle)
 
 
-def _inbox(patch: Patch, change: Callable[[Inbox], None]) -> None:
-    original = consumer.sort
+def _change_inbox(patch: Patch, change: Callable[[Inbox], None]) -> None:
+    original = inbox.sort
 
     def sort(messages: Any, oldest: Any) -> Inbox:
-        inbox = original(messages, oldest)
-        change(inbox)
-        return inbox
+        sorted_messages = original(messages, oldest)
+        change(sorted_messages)
+        return sorted_messages
 
     patch(consumer, "sort", sort)
 
 
-@BUGS("poison is dropped")
+@MUTATIONS("poison is dropped")
 def _(patch: Patch) -> None:
-    _inbox(patch, lambda inbox: inbox.poison.clear())
+    _change_inbox(patch, lambda inbox: inbox.poison.clear())
 
 
-@BUGS("of two messages about an order the first is forgotten", 400)
+@MUTATIONS("the first of two messages about an order is forgotten", 400)
 def _(patch: Patch) -> None:
     def change(inbox: Inbox) -> None:
         for task in (*inbox.reserves.values(), *inbox.releases.values()):
             del task.messages[:-1]
 
-    _inbox(patch, change)
+    _change_inbox(patch, change)
 
 
-@BUGS("messages older than the records are applied")
+@MUTATIONS("messages older than the records are applied")
 def _(patch: Patch) -> None:
-    original = consumer.sort
+    original = inbox.sort
     patch(consumer, "sort", lambda messages, oldest: original(messages, datetime.min.replace(tzinfo=UTC)))
