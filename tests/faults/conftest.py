@@ -11,48 +11,48 @@ from typing import Any, Final
 import pytest
 
 from local.stage import Stage
-from tests.faults.scene import Scene, scene
+from tests.faults.experiment import Experiment, experiment
 
-Play = Callable[..., AbstractContextManager[Scene]]
-Tell = Callable[[dict[str, Any]], None]
-_SEEN: Final = "faults"
+RunExperiment = Callable[..., AbstractContextManager[Experiment]]
+Report = Callable[[dict[str, Any]], None]
+_OBSERVATIONS: Final = "observations"
 
 
 @pytest.fixture
-def tell(request: pytest.FixtureRequest) -> Tell:
-    """Keeps what was seen, by column, for the report at the end."""
+def report(request: pytest.FixtureRequest) -> Report:
+    """Keeps a row of observations, by column, for the tables at the end."""
     scenario = request.node.name.removeprefix("test_")
-    return lambda row: request.node.user_properties.append((_SEEN, {"scenario": scenario, **row}))
+    return lambda row: request.node.user_properties.append((_OBSERVATIONS, {"scenario": scenario, **row}))
 
 
 @pytest.fixture
-def play(stage: Stage, tmp_path: Path, tell: Tell) -> Play:
-    """Sets a scene, whose settings it takes, and gives the verdict when the block ends.
+def run_experiment(stage: Stage, tmp_path: Path, report: Report) -> RunExperiment:
+    """Starts an experiment with the given settings, and verifies it when the block ends.
 
-    Each run has a seed of its own, which the report names; what a request meets also depends on the threads.
+    Each run has its own seed, which the tables name; which fault a request meets also depends on the threads.
     """
 
     @contextmanager
-    def playing(**settings: int) -> Iterator[Scene]:
+    def running(**settings: int) -> Iterator[Experiment]:
         began = time.monotonic()
         seed = Random().randrange(10**6)
-        with scene(stage, tmp_path, Random(seed), **settings) as run:
+        with experiment(stage, tmp_path, Random(seed), **settings) as run:
             yield run
-            run.verdict()
-        tell({"seed": seed, **run.seen(), "seconds": round(time.monotonic() - began)})
+            run.verify()
+        report({"seed": seed, **run.observations(), "seconds": round(time.monotonic() - began)})
 
-    return playing
+    return running
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what was seen, as tables that docs/reliability.md can take as they are."""
-    seen = [
+    """Print the observations as Markdown tables, for docs/reliability.md."""
+    rows = [
         row
         for report in terminalreporter.getreports("passed")
         for name, row in report.user_properties
-        if name == _SEEN and report.when == "call"
+        if name == _OBSERVATIONS and report.when == "call"
     ]
-    for columns, rows in groupby(seen, key=list):
+    for columns, group in groupby(rows, key=list):
         terminalreporter.section("faults on the real path")
-        for cells in (columns, ["---"] * len(columns), *(row.values() for row in rows)):
+        for cells in (columns, ["---"] * len(columns), *(row.values() for row in group)):
             terminalreporter.write_line(f"| {' | '.join(map(str, cells))} |")

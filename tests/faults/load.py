@@ -1,4 +1,4 @@
-"""The load: what the OMS sends in a busy hour, and a shop that counts its stock meanwhile."""
+"""The load: what the OMS sends in a busy hour, and callers of REST who adjust stock meanwhile."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
 
 SKUS: Final = [f"SKU-{number}" for number in range(6)]
-_LOST: Final = (500, 502, 503, 504)
-"""Statuses after which the caller asks again with the same idempotency key."""
+_RETRYABLE: Final = (500, 502, 503, 504)
+"""Statuses after which the caller retries with the same idempotency key."""
 
 
 def messages(rng: Random, orders: int) -> list[str]:
@@ -64,35 +64,35 @@ def send(sqs: SQSClient, queue_url: str, bodies: Sequence[str], seconds: float) 
     began = time.monotonic()
     for number, batch in enumerate(batches):
         entries: Any = [{"Id": str(each), "MessageBody": body} for each, body in enumerate(batch)]
-        answer = sqs.send_message_batch(QueueUrl=queue_url, Entries=entries)
-        assert len(answer["Successful"]) == len(batch)
+        response = sqs.send_message_batch(QueueUrl=queue_url, Entries=entries)
+        assert len(response["Successful"]) == len(batch)
         time.sleep(max(0.0, began + seconds * (number + 1) / len(batches) - time.monotonic()))
 
 
 @dataclass
-class Shop:
-    """A caller of REST: creates the products, and adjusts their stock until told to stop.
+class StockAdjuster:
+    """A caller of REST: creates the products, and adjusts their stock until `stop`.
 
-    It asks until it is answered, each time with the same key. `changed` is by how much the stock changed
-    according to the answers; `adjusted` adjustments were asked for in `asked` requests.
+    It retries with the same key until it gets a final response. `changed` is by how much the stock changed
+    according to the responses; the `adjusted` adjustments took `requests` requests.
     """
 
     api: Api
     rng: Random
     changed: Counter[str] = field(default_factory=Counter)
     adjusted: int = 0
-    asked: int = 0
+    requests: int = 0
     _over: threading.Event = field(default_factory=threading.Event)
 
-    def open(self, units: int) -> None:
+    def create_products(self, units: int) -> None:
         """Create the products, with `units` each."""
         for sku in SKUS:
             product = {"sku": sku, "name": sku, "price": 1}
-            assert self._ask("POST", "/products", product).status == 201
+            assert self._call("POST", "/products", product).status == 201
             self.adjust(sku, units, "RECEIVED")
 
     def run(self) -> None:
-        """Adjust until `stop`, and finish the adjustment at hand."""
+        """Adjust until `stop`, and finish the current adjustment."""
         while not self._over.wait(self.rng.uniform(0, 0.05)):
             self.adjust(self.rng.choice(SKUS), self.rng.choice([-4, -3, -2, -1, 1, 2, 3, 4]), "CORRECTION")
 
@@ -101,22 +101,22 @@ class Shop:
 
     def adjust(self, sku: str, delta: int, reason: str) -> None:
         path, body, key = f"/inventory/{sku}/adjustments", {"delta": delta, "reason": reason}, new_id("key")
-        answer = self._ask("POST", path, body, Idempotency_Key=key)
+        response = self._call("POST", path, body, Idempotency_Key=key)
         self.adjusted += 1
-        assert answer.status in (200, 409), answer
-        if answer.status == 200:
+        assert response.status in (200, 409), response
+        if response.status == 200:
             self.changed[sku] += delta
             if self.rng.random() < 0.2:
-                assert self._ask("POST", path, body, Idempotency_Key=key).body == answer.body
+                assert self._call("POST", path, body, Idempotency_Key=key).body == response.body
 
-    def _ask(self, method: str, path: str, body: Any, **headers: str) -> Any:
+    def _call(self, method: str, path: str, body: Any, **headers: str) -> Any:
         while True:
-            self.asked += 1
+            self.requests += 1
             try:
-                answer = self.api.call(method, path, body, **headers)
-            except OSError:  # whoever served it was killed
+                response = self.api.call(method, path, body, **headers)
+            except OSError:  # the instance that served it was killed
                 time.sleep(0.05)
                 continue
-            if answer.status not in _LOST:
-                return answer
+            if response.status not in _RETRYABLE:
+                return response
             time.sleep(0.05)

@@ -17,9 +17,9 @@ from local.emulator import HOST
 from local.oms import release, reserve
 from local.stack import FUNCTION_SECONDS
 from local.stage import Stage, open_stage
-from tests.faults import mishaps
-from tests.faults.conftest import Tell
-from tests.faults.gate import Exchange, Fault, Gate, Reply, Script, fair
+from tests.faults import http_faults
+from tests.faults.conftest import Report
+from tests.faults.faulty_proxy import Exchange, Fault, FaultyProxy, Response, Script, no_fault
 from tests.support.messages import text
 from tests.support.rest import forget_clients
 
@@ -29,8 +29,8 @@ SLOWEST_CALL = 9.0
 """Seconds; more than half of the local limit, which therefore cannot be kept."""
 
 
-def just_in_time(exchange: Exchange) -> Reply:
-    """An answer shortly before the client stops waiting."""
+def just_in_time(exchange: Exchange) -> Response:
+    """A response shortly before the client times out."""
     exchange.wait(2.8)
     return exchange.proceed()
 
@@ -40,21 +40,21 @@ def always(fault: Fault) -> Callable[[], Script]:
 
 
 def slowest() -> Script:
-    """No answer to a first try, and a late one to the second: no call that succeeds takes longer."""
-    faults = itertools.cycle([mishaps.silent_before_effect, just_in_time])
+    """No response to a first try, and a late one to the second: no successful call takes longer."""
+    faults = itertools.cycle([http_faults.timed_out_before_effect, just_in_time])
     return lambda _: next(faults)
 
 
-def no_fault() -> Script:
-    return fair
+def never() -> Script:
+    return no_fault
 
 
 CASES: list[tuple[str, Callable[[], Script], Callable[[], Script]]] = [
-    ("DynamoDB silent", always(mishaps.silent_before_effect), no_fault),
-    ("DynamoDB silent after effect", always(mishaps.silent_after_effect), no_fault),
-    ("DynamoDB just in time", always(just_in_time), no_fault),
-    ("SQS silent", no_fault, always(mishaps.silent_after_effect)),
-    ("SQS at its slowest", no_fault, slowest),
+    ("DynamoDB silent", always(http_faults.timed_out_before_effect), never),
+    ("DynamoDB silent after effect", always(http_faults.timed_out_after_effect), never),
+    ("DynamoDB just in time", always(just_in_time), never),
+    ("SQS silent", never, always(http_faults.timed_out_after_effect)),
+    ("SQS at its slowest", never, slowest),
     ("both just in time", always(just_in_time), always(just_in_time)),
     ("both at their slowest", slowest, slowest),
 ]
@@ -91,14 +91,14 @@ def consumer(
 ) -> Consumer:
     item = {"sku": {"S": "A"}, "quantity": {"N": "9"}, "updated_at": {"S": "2026-11-22T00:00:00Z"}}
     stage.dynamodb.put_item(TableName=stage.tables.inventory_table, Item=item)
-    gates = [Gate(client.meta.endpoint_url) for client in (stage.dynamodb, stage.sqs)]
+    proxies = [FaultyProxy(client.meta.endpoint_url) for client in (stage.dynamodb, stage.sqs)]
     with monkeypatch.context() as patched:
         for name, value in stage.env.items():
             patched.setenv(name, value)
-        for service, gate, script in zip(("DYNAMODB", "SQS"), gates, scripts, strict=True):
-            gate.script = script()
-            patched.setenv(f"AWS_ENDPOINT_URL_{service}", gate.url)
-            stack.callback(gate.close)
+        for service, proxy, script in zip(("DYNAMODB", "SQS"), proxies, scripts, strict=True):
+            proxy.script = script()
+            patched.setenv(f"AWS_ENDPOINT_URL_{service}", proxy.url)
+            stack.callback(proxy.close)
         forget_clients()
         made = clients.consumer()
         for client in (clients.dynamodb(), clients.sqs(), stage.dynamodb, stage.sqs):
@@ -106,8 +106,8 @@ def consumer(
     return made
 
 
-def longest(runs: list[Run], pace: Callable[[], Pace], tell: Tell) -> float:
-    """The seconds of the run that takes the longest, when all are begun at once."""
+def longest(runs: list[Run], pace: Callable[[], Pace], report: Report) -> float:
+    """The seconds of the slowest run, when all start at once."""
 
     def seconds(run: Run) -> float:
         _, consumer, event = run
@@ -117,15 +117,15 @@ def longest(runs: list[Run], pace: Callable[[], Pace], tell: Tell) -> float:
 
     with ThreadPoolExecutor(len(runs)) as threads:
         taken = list(threads.map(seconds, runs))
-    tell({f"{name} (s)": f"{each:.1f}" for (name, *_), each in zip(runs, taken, strict=True)})
+    report({f"{name} (s)": f"{each:.1f}" for (name, *_), each in zip(runs, taken, strict=True)})
     return max(taken)
 
 
 @pytest.mark.parametrize(
     "more", [0.2, pytest.param(3.0, marks=pytest.mark.faults), pytest.param(6.0, marks=pytest.mark.faults)]
 )
-def test_what_is_begun_before_the_reserve_is_touched_ends_in_time(
-    runs: list[Run], more: float, tell: Tell
+def test_work_that_starts_before_the_reserve_ends_in_time(
+    runs: list[Run], more: float, report: Report
 ) -> None:
     limit = RESERVE_SECONDS + more
 
@@ -133,7 +133,7 @@ def test_what_is_begun_before_the_reserve_is_touched_ends_in_time(
         end = time.monotonic() + limit
         return Pace(remaining=lambda: end - time.monotonic(), reserve=RESERVE_SECONDS)
 
-    assert longest(runs, pace, tell) < limit
+    assert longest(runs, pace, report) < limit
 
 
 @pytest.mark.faults
@@ -142,9 +142,9 @@ def test_what_is_begun_before_the_reserve_is_touched_ends_in_time(
     [(USUAL, USUAL), (TERRAFORMS_LEAST, TERRAFORMS_LEAST), (LOCAL, LOCAL / 2 + SLOWEST_CALL)],
 )
 def test_a_function_ends_in_time_however_slow_the_services_are(
-    runs: list[Run], limit: float, most: float, tell: Tell
+    runs: list[Run], limit: float, most: float, report: Report
 ) -> None:
     def pace() -> Pace:
         return Pace.of(LambdaContext("consumer", memory_size=512, max_runtime_ms=int(limit * 1000)))
 
-    assert longest(runs, pace, tell) < most
+    assert longest(runs, pace, report) < most

@@ -1,4 +1,4 @@
-"""What can go wrong between boto3 and AWS: a fault answers in the service's place, or breaks the connection.
+"""What can go wrong between boto3 and AWS: a fault responds in the service's place, or breaks the connection.
 
 Sources: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 and https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html
@@ -15,103 +15,105 @@ from random import Random
 from typing import Final, NoReturn
 
 from local.resources import OMS_QUEUE
-from tests.faults.gate import Exchange, Fault, Reply, Reset, Script
+from tests.faults.faulty_proxy import Exchange, Fault, Reset, Response, Script
 
 TOO_LATE_SECONDS: Final = 3.5
 """More than the read time-out of chalicelib.clients."""
 
 
-def throttled(exchange: Exchange) -> Reply:
-    """The caller asks too fast."""
+def throttled(exchange: Exchange) -> Response:
+    """The caller sends too many requests."""
     code = "RequestThrottled" if exchange.service == "sqs" else "ThrottlingException"
     return exchange.refuse(400, code, "Rate exceeded")
 
 
-def over_capacity(exchange: Exchange) -> Reply:
-    """The other word for it."""
+def over_capacity(exchange: Exchange) -> Response:
+    """DynamoDB's other code for throttling."""
     if exchange.service == "sqs":
         return throttled(exchange)
     return exchange.refuse(400, "ProvisionedThroughputExceededException", "The level of throughput …")
 
 
-def server_error(exchange: Exchange) -> Reply:
-    """The service fails before it did anything."""
+def server_error(exchange: Exchange) -> Response:
+    """The service fails before the effect."""
     code = "InternalFailure" if exchange.service == "sqs" else "InternalServerError"
     return exchange.refuse(500, code, "Internal server error")
 
 
-def server_error_after_effect(exchange: Exchange) -> Reply:
-    """The service fails although it did what was asked."""
+def server_error_after_effect(exchange: Exchange) -> Response:
+    """The service fails after the effect."""
     exchange.proceed()
     return server_error(exchange)
 
 
-def unavailable(exchange: Exchange) -> Reply:
-    """Something before the service answers, and not in its words."""
-    return Reply(503, {"Content-Type": "text/html"}, b"<html><b>Http/1.1 Service Unavailable</b></html>")
+def unavailable(exchange: Exchange) -> Response:
+    """A load balancer responds in the place of the service, in HTML."""
+    return Response(503, {"Content-Type": "text/html"}, b"<html><b>Http/1.1 Service Unavailable</b></html>")
 
 
 def reset_before_effect(exchange: Exchange) -> NoReturn:
-    """The connection breaks, and nothing was done."""
+    """The connection breaks before the effect."""
     raise Reset
 
 
 def reset_after_effect(exchange: Exchange) -> NoReturn:
-    """The connection breaks after what was asked was done."""
+    """The connection breaks after the effect."""
     exchange.proceed()
     raise Reset
 
 
-def cut_short(exchange: Exchange) -> Reply:
-    """The connection breaks in the middle of the answer."""
+def truncated_response(exchange: Exchange) -> Response:
+    """The connection breaks in the middle of the response."""
     return replace(exchange.proceed(), cut=True)
 
 
-def slow(exchange: Exchange) -> Reply:
-    """The answer takes its time, but comes."""
+def slow(exchange: Exchange) -> Response:
+    """The response is slow."""
     exchange.wait(0.3)
     return exchange.proceed()
 
 
-def silent_before_effect(exchange: Exchange) -> NoReturn:
-    """No answer within the client's time-out, and nothing was done."""
+def timed_out_before_effect(exchange: Exchange) -> NoReturn:
+    """The client times out before the effect."""
     exchange.wait(TOO_LATE_SECONDS)
     raise Reset
 
 
-def silent_after_effect(exchange: Exchange) -> NoReturn:
-    """No answer within the client's time-out, but what was asked was done."""
+def timed_out_after_effect(exchange: Exchange) -> NoReturn:
+    """The client times out after the effect."""
     exchange.proceed()
     exchange.wait(TOO_LATE_SECONDS)
     raise Reset
 
 
-def conflict(exchange: Exchange) -> Reply:
-    """Others are at work on the first item of the transaction; nothing is written."""
+def conflict(exchange: Exchange) -> Response:
+    """The first item of the transaction conflicts with another transaction; nothing is written."""
     reasons: list[dict[str, str]] = [{"Code": "None"} for _ in exchange.body["TransactItems"]]
     reasons[0] = {"Code": "TransactionConflict", "Message": "Transaction is ongoing for the item"}
     code, message = "TransactionCanceledException", "Transaction cancelled, please refer cancellation reasons"
     return exchange.refuse(400, code, message, Message=message, CancellationReasons=reasons)
 
 
-def partial(exchange: Exchange) -> Reply:
-    """The first entry of a batch is not done, and told as such; the others are."""
+def partial(exchange: Exchange) -> Response:
+    """The first entry of a batch fails, the others succeed."""
     member = "Statements" if exchange.operation == "BatchExecuteStatement" else "Entries"
     left, *kept = exchange.body[member]
     if not kept:
         return throttled(exchange)
-    reply = exchange.proceed({**exchange.body, member: kept})
-    told = json.loads(reply.body)
+    response = exchange.proceed({**exchange.body, member: kept})
+    result = json.loads(response.body)
     if exchange.service == "sqs":
         failed = {"Id": left["Id"], "SenderFault": False, "Code": "InternalError", "Message": "injected"}
-        told["Failed"] = [*told.get("Failed", ()), failed]
+        result["Failed"] = [*result.get("Failed", ()), failed]
     else:
-        told["Responses"].insert(0, {"Error": {"Code": "ThrottlingError", "Message": "injected"}})
-    return Reply(reply.status, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(told).encode())
+        result["Responses"].insert(0, {"Error": {"Code": "ThrottlingError", "Message": "injected"}})
+    return Response(
+        response.status, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(result).encode()
+    )
 
 
 def refused(code: str, status: int) -> Fault:
-    """A fault that refuses for good, as `AccessDenied` does."""
+    """A fault that no retry mends, such as `AccessDenied`."""
     return lambda exchange: exchange.refuse(status, code, "injected")
 
 
@@ -128,10 +130,10 @@ def oms_queue_refuses(code: str, status: int) -> Script:
 
 THROTTLES: Final = (throttled, over_capacity)
 SERVER_ERRORS: Final = (server_error, server_error_after_effect, unavailable)
-RESETS: Final = (reset_before_effect, reset_after_effect, cut_short)
-SILENCES: Final = (slow, slow, silent_before_effect, silent_after_effect)
-PASSING: Final = (*THROTTLES, *SERVER_ERRORS, *RESETS, slow)
-"""All but silence, which takes its time."""
+RESETS: Final = (reset_before_effect, reset_after_effect, truncated_response)
+TIMEOUTS: Final = (slow, slow, timed_out_before_effect, timed_out_after_effect)
+TRANSIENT: Final = (*THROTTLES, *SERVER_ERRORS, *RESETS, slow)
+"""All but time-outs, which take long."""
 _SPECIAL: Final = {
     "TransactWriteItems": (conflict, conflict),
     "SendMessageBatch": (partial,),
@@ -141,16 +143,16 @@ _SPECIAL: Final = {
 
 
 @dataclass
-class Weather:
-    """Lets a share of the requests go wrong, each in one of the ways of `faults` or of its operation.
+class RandomFaults:
+    """Lets a share of the requests fail, each with one of `faults` or of the faults of its operation.
 
-    `rate` is a probability; 0 lets the system come to rest. `struck` tells how often each fault did.
+    `rate` is a probability. `counts` says how often each fault occurred.
     """
 
     rng: Random
     faults: Sequence[Fault]
     rate: float = 0.0
-    struck: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, exchange: Exchange) -> Fault | None:
@@ -158,9 +160,9 @@ class Weather:
             if self.rng.random() >= self.rate:
                 return None
             fault = self.rng.choice((*self.faults, *_SPECIAL.get(exchange.operation, ())))
-            self.struck[fault.__name__] += 1
+            self.counts[fault.__name__] += 1
         return fault
 
-    def has_struck(self, faults: Sequence[Fault]) -> bool:
-        """Whether each of `faults` has, at least once."""
-        return self.struck.keys() >= {fault.__name__ for fault in faults}
+    def have_occurred(self, faults: Sequence[Fault]) -> bool:
+        """Whether each of `faults` has occurred at least once."""
+        return self.counts.keys() >= {fault.__name__ for fault in faults}

@@ -1,4 +1,4 @@
-"""Some instances of the system on one stage, kept alive and killed."""
+"""Several instances of the system on one stage, killed and restarted."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from pathlib import Path
 from random import Random
 from typing import Final, NoReturn, Self
 
-from tests.faults.gate import Exchange, Reset
+from tests.faults.faulty_proxy import Exchange, Reset
 from tests.support.stack import ROOT
 
 _STOP_SECONDS: Final = 30
 
 
-class Fleet:
-    """`size` processes of `tests.faults.instance`; one that ends is replaced.
+class Instances:
+    """`size` processes of `tests.faults.instance_process`; one that ends is replaced.
 
-    `ended` counts how they ended: by -9 (killed by `kill`), -14 (out of time, as Lambda would), or a status.
+    `ended` counts exit statuses: -9 (SIGKILL), -14 (SIGALRM: out of time), or another.
     """
 
     def __init__(
@@ -43,24 +43,24 @@ class Fleet:
         self._keeper = threading.Thread(target=self._keep, daemon=True)
 
     def kill(self, rng: Random) -> None:
-        """SIGKILL one of them, wherever it is."""
+        """SIGKILL one of them."""
         with self._lock:
             rng.choice(list(self._processes.values())).kill()
 
     def killed_before_effect(self, exchange: Exchange) -> NoReturn:
-        """A fault: whoever sent the request dies, and nothing is done."""
+        """A fault: the sender of the request is killed before the effect."""
         self._kill_sender(exchange)
         raise Reset
 
     def killed_after_effect(self, exchange: Exchange) -> NoReturn:
-        """A fault: what was asked is done, and whoever asked does not live to hear of it."""
+        """A fault: the sender of the request is killed after the effect, before the response."""
         exchange.proceed()
         self._kill_sender(exchange)
         raise Reset
 
     @property
     def logs(self) -> str:
-        """All that they said."""
+        """What all of them printed."""
         return "".join(file.read_text() for file in sorted(self._folder.glob("instance-*.log")))
 
     def __enter__(self) -> Self:
@@ -109,7 +109,13 @@ class Fleet:
         descriptor = self._bound.fileno()
         with (self._folder / f"{name}.log").open("wb") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "tests.faults.instance", str(descriptor), str(self._time_limit)],
+                [
+                    sys.executable,
+                    "-m",
+                    "tests.faults.instance_process",
+                    str(descriptor),
+                    str(self._time_limit),
+                ],
                 cwd=ROOT,
                 env={**self._env, "AWS_SDK_UA_APP_ID": name},
                 pass_fds=[descriptor],

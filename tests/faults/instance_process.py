@@ -1,8 +1,8 @@
 """The system without the embedded AWS, as one process that may be killed at any moment.
 
-`python -m tests.faults.instance SOCKET SECONDS`: REST on the listening socket with that descriptor, and the
-real poller, which hands batches to the real handler. As on Lambda, a batch that takes longer than SECONDS is
-the end of the process: SIGALRM kills it.
+`python -m tests.faults.instance_process SOCKET SECONDS`: serves REST on the listening socket with that
+descriptor, and runs the real poller, which hands batches to the real handler. As on Lambda, a batch that
+takes longer than SECONDS ends the process: SIGALRM kills it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 from typing import Any
+from unittest import mock
 
 import app
 from chalicelib import clients
@@ -26,7 +27,6 @@ def main(descriptor: int, time_limit: float) -> None:
     """Serve and poll until SIGTERM."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    outbox.DELIVERY = 3  # batches here are of 10: so that real threads deliver several parts at once
     clients.dynamodb()  # boto3 does not make clients in several threads at once
     sqs = clients.sqs()
 
@@ -39,7 +39,8 @@ def main(descriptor: int, time_limit: float) -> None:
 
     shared = socket.socket(fileno=descriptor)
     shared.setblocking(False)  # another instance may have taken the connection already
-    with serving(Gateway(app.app).answer, shared):
+    # Batches here are of 10; smaller deliveries let real threads send several at once.
+    with mock.patch.object(outbox, "DELIVERY", 3), serving(Gateway(app.app).answer, shared):
         Poller(sqs, os.environ["IMS_INVENTORY_QUEUE_URL"], handler, time_limit=time_limit).run(stop)
 
 

@@ -1,7 +1,7 @@
-"""A gate before one service of the embedded AWS: an HTTP proxy on which requests go wrong as a script says.
+"""An HTTP proxy before one service of the embedded AWS, on which requests fail as a script says.
 
-What it does to a request happens to real sockets, so boto3's own time-outs, retries and parsing take part.
-A gate that is shut refuses connections.
+The faults happen on real sockets, so boto3's own time-outs, retries and parsing take part. A stopped proxy
+refuses connections.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER for 0 s: closing sends RST
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """What goes back to the client; with `cut`, the connection breaks half way through the body."""
+class Response:
+    """What goes back to the client; with `cut`, the connection breaks in the middle of the body."""
 
     status: int
     headers: dict[str, str]
@@ -37,14 +37,14 @@ class Reply:
 
 
 class Reset(Exception):
-    """The connection breaks here, without an answer."""
+    """The connection breaks here, without a response."""
 
 
 @dataclass
 class Exchange:
     """One request on its way: `service` is `dynamodb` or `sqs`, `operation` that of the API."""
 
-    gate: Gate
+    proxy: FaultyProxy
     service: str
     operation: str
     headers: dict[str, str]
@@ -52,97 +52,97 @@ class Exchange:
 
     @cached_property
     def body(self) -> Any:
-        """The request's parameters, as they are on the wire."""
+        """The request's parameters as JSON."""
         return json.loads(self.sent)
 
-    def proceed(self, body: Any = None) -> Reply:
-        """Let the service do what was asked, or what `body` asks instead."""
+    def proceed(self, body: Any = None) -> Response:
+        """Forward the request to the service, or `body` in its place."""
         content = self.sent if body is None else json.dumps(body).encode()
-        reply = self.gate.forward(self.headers, content)
-        if reply.status == 200:
-            self.gate.done.append((self.operation, content))
-        return reply
+        response = self.proxy.forward(self.headers, content)
+        if response.status == 200:
+            self.proxy.completed.append((self.operation, content))
+        return response
 
-    def refuse(self, status: int, code: str, message: str, **members: Any) -> Reply:
-        """An error of the service, in the shape in which AWS sends it."""
+    def refuse(self, status: int, code: str, message: str, **members: Any) -> Response:
+        """An error of the service, in the shape that AWS sends."""
         kind = f"com.amazonaws.{'sqs' if self.service == 'sqs' else 'dynamodb.v20120810'}#{code}"
         side = "Sender" if status < 500 else "Receiver"
         query = {"x-amzn-query-error": f"{code};{side}"} if self.service == "sqs" else {}
         headers = {"Content-Type": "application/x-amz-json-1.0", **query}
-        return Reply(status, headers, json.dumps({"__type": kind, "message": message, **members}).encode())
+        return Response(status, headers, json.dumps({"__type": kind, "message": message, **members}).encode())
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, unless the gate is being closed."""
-        self.gate.closing.wait(seconds)
+        """Let time pass, unless the proxy closes."""
+        self.proxy.closing.wait(seconds)
 
 
-Fault = Callable[[Exchange], Reply]
-"""What happens instead of the plain request: it may let it through or not, and answers or raises `Reset`."""
+Fault = Callable[[Exchange], Response]
+"""What happens to a request: a fault forwards it or not, and returns a response or raises `Reset`."""
 
 Script = Callable[[Exchange], Fault | None]
-"""Says which fault befalls a request, if any."""
+"""Says which fault a request meets, if any."""
 
 
-def fair(_: Exchange) -> None:
-    """Nothing goes wrong."""
+def no_fault(_: Exchange) -> None:
+    """A script without faults."""
 
 
 @dataclass
-class Gate:
-    """The way to the service at `upstream`; `done` lists operation and body of all that it did."""
+class FaultyProxy:
+    """A proxy for the service at `upstream`; `completed` lists the operation and body of each success."""
 
     upstream: str
-    script: Script = fair
-    done: list[tuple[str, bytes]] = field(default_factory=list)
+    script: Script = no_fault
+    completed: list[tuple[str, bytes]] = field(default_factory=list)
     closing: threading.Event = field(default_factory=threading.Event)
     _port: int = 0
     _server: _Server | None = None
 
     def __post_init__(self) -> None:
-        self.open()
+        self.start()
 
     @property
     def url(self) -> str:
-        """Where clients connect; it stays the same when the gate is shut and opened again."""
+        """Where clients connect; it stays the same when the proxy stops and starts again."""
         return f"http://{HOST}:{self._port}"
 
-    def open(self) -> None:
-        """Take connections."""
+    def start(self) -> None:
+        """Accept connections."""
         if self._server is None:
             bound = listen(self._port)
             self._port = bound.getsockname()[1]
             self._server = _Server(self, bound)
 
-    def shut(self) -> None:
-        """Refuse connections, and break those that stand."""
+    def stop(self) -> None:
+        """Refuse connections, and break open ones."""
         if self._server is not None:
             self._server.stop()
             self._server = None
 
-    def away(self, seconds: float) -> None:
-        """Be shut for some time, and wait for its end."""
-        self.shut()
+    def outage(self, seconds: float) -> None:
+        """Stop for `seconds`, and wait until they are over."""
+        self.stop()
         time.sleep(seconds)
-        self.open()
+        self.start()
 
     def close(self) -> None:
-        """Shut it for good, and let no request wait any longer."""
+        """Stop for good, and let no request wait any longer."""
         self.closing.set()
-        self.shut()
+        self.stop()
 
-    def forward(self, headers: dict[str, str], body: bytes) -> Reply:
-        """Send a request to the service and return its answer, unchanged."""
+    def forward(self, headers: dict[str, str], body: bytes) -> Response:
+        """Send a request to the service and return its response, unchanged."""
         address = urlsplit(self.upstream)
         upstream = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_UPSTREAM_SECONDS)
         try:
             upstream.request("POST", "/", body, headers | {"Content-Length": str(len(body))})
-            answer = upstream.getresponse()
+            response = upstream.getresponse()
             kept = {
                 name: value
-                for name, value in answer.getheaders()
+                for name, value in response.getheaders()
                 if name.lower().startswith(("content-type", "x-amz"))
             }
-            return Reply(answer.status, kept, answer.read())
+            return Response(response.status, kept, response.read())
         finally:
             upstream.close()
 
@@ -164,24 +164,24 @@ class _Handler(BaseHTTPRequestHandler):
             if name.lower() in _KEPT or name.lower().startswith("x-amz")
         }
         service = "sqs" if target.startswith("AmazonSQS.") else "dynamodb"
-        exchange = Exchange(self.server.gate, service, target.rpartition(".")[2], headers, body)
-        fault = exchange.gate.script(exchange)
+        exchange = Exchange(self.server.proxy, service, target.rpartition(".")[2], headers, body)
+        fault = exchange.proxy.script(exchange)
         try:
-            reply = exchange.proceed() if fault is None else fault(exchange)
+            response = exchange.proceed() if fault is None else fault(exchange)
         except (Reset, OSError, http.client.HTTPException):
             self._reset()
             return
-        self._send(reply)
+        self._send(response)
 
-    def _send(self, reply: Reply) -> None:
-        self.send_response(reply.status)
-        for name, value in reply.headers.items():
+    def _send(self, response: Response) -> None:
+        self.send_response(response.status)
+        for name, value in response.headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(reply.body)))
+        self.send_header("Content-Length", str(len(response.body)))
         self.end_headers()
-        self.wfile.write(reply.body[: len(reply.body) // 2] if reply.cut else reply.body)
+        self.wfile.write(response.body[: len(response.body) // 2] if response.cut else response.body)
         self.wfile.flush()
-        if reply.cut:
+        if response.cut:
             self._reset()
 
     def _reset(self) -> None:
@@ -193,16 +193,16 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class _Server(ThreadingHTTPServer):
-    """Listens for one gate while it is open; a thread for each connection."""
+    """Listens for one proxy while it is started; a thread for each connection."""
 
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, gate: Gate, bound: socket.socket) -> None:
+    def __init__(self, proxy: FaultyProxy, bound: socket.socket) -> None:
         super().__init__(bound.getsockname(), _Handler, bind_and_activate=False)
         self.socket.close()
         self.socket = bound
-        self.gate = gate
+        self.proxy = proxy
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
@@ -222,7 +222,7 @@ class _Server(ThreadingHTTPServer):
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        # The base class would say goodbye (FIN) before a reset.
+        # The base class would send FIN before a reset.
         with self._lock:
             self._connections.discard(request)
             request.close()
