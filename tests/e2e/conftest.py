@@ -1,4 +1,4 @@
-"""The stage under test is the one that the environment names; without one, a local stack is started."""
+"""The stage under test: the one that the environment names; else a local stack is started."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -9,12 +9,12 @@ import pytest
 
 from local.client import Api
 from local.oms import Oms, new_id
-from tests.support.stack import LocalStack
+from tests.support.local_stack import LocalStack
 
 
 @pytest.fixture(scope="session", autouse=True)
 def env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The environment of somebody who works with the stage, as `.local/env` has it."""
+    """The environment of a user of the stage, as in `.local/env`."""
     if "IMS_API_URL" in os.environ:
         yield
         return
@@ -26,11 +26,11 @@ def env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @dataclass
 class Clients:
-    """Everybody who talks to the stage: with a token to read, one to write, none, and the OMS."""
+    """All callers of the stage: with a token to read, with one to write, without one, and the OMS."""
 
     reader: Api
     writer: Api
-    nobody: Api
+    anonymous: Api
     oms: Oms
 
 
@@ -64,7 +64,7 @@ def oms(clients: Clients) -> Oms:
 
 @pytest.fixture
 def product(writer: Api) -> Iterator[Callable[[int], str]]:
-    """Makes a product with so much stock and answers its SKU; it is gone after the test."""
+    """Creates a product with `quantity` in stock and returns its SKU; deletes it after the test."""
     made = []
 
     def make(quantity: int = 0) -> str:

@@ -4,8 +4,8 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 import pytest
 
 from local.client import Api
+from tests.e2e.assertions import assert_problem
 from tests.e2e.conftest import Clients
-from tests.e2e.replies import assert_problem
 
 
 def with_claims(token: str, header: dict[str, str] | None = None, **claims: object) -> str:
@@ -27,7 +27,7 @@ def _encode(content: bytes) -> str:
 
 
 def test_health_needs_no_token(clients: Clients) -> None:
-    health = clients.nobody.call("GET", "/health")
+    health = clients.anonymous.call("GET", "/health")
     assert (health.status, health.body) == (200, {"status": "ok"})
 
 
@@ -49,7 +49,7 @@ def test_health_needs_no_token(clients: Clients) -> None:
 )
 def test_every_other_route_does(clients: Clients, method: str, path: str) -> None:
     body = {} if method in ("POST", "PUT", "PATCH") else None
-    assert_problem(clients.nobody.call(method, path, body), 401, "UNAUTHORIZED")
+    assert_problem(clients.anonymous.call(method, path, body), 401, "UNAUTHORIZED")
 
 
 def test_a_token_is_not_good_when_anything_of_it_was_changed(clients: Clients) -> None:
@@ -71,7 +71,7 @@ def test_a_token_is_not_good_when_anything_of_it_was_changed(clients: Clients) -
 
 @pytest.mark.parametrize("header", ["Basic dXNlcjpwYXNz", "Bearer", "bearer", "Bearer  ", "Token x"])
 def test_only_bearer_tokens_will_do(clients: Clients, header: str) -> None:
-    reply = clients.nobody.call("GET", "/products", Authorization=header)
+    reply = clients.anonymous.call("GET", "/products", Authorization=header)
     assert_problem(reply, 401, "UNAUTHORIZED")
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from local.client import Api, Reply
 from local.oms import new_id
-from tests.e2e.replies import assert_problem
+from tests.e2e.assertions import assert_problem
 
 Make = Callable[..., str]
 

@@ -11,7 +11,7 @@ import pytest
 
 from local.client import Api
 from local.oms import Message, Oms, new_id, now, release, reserve
-from tests.e2e.replies import assert_problem
+from tests.e2e.assertions import assert_problem
 
 Make = Callable[..., str]
 SECONDS = 30

@@ -29,7 +29,7 @@ from tests.faults import load
 from tests.faults.faulty_proxy import FaultyProxy, no_fault
 from tests.faults.instances import Instances
 from tests.support import invariants
-from tests.support.stack import ROOT
+from tests.support.local_stack import ROOT
 
 MAX_RECEIVE_COUNT: Final = 5
 """As Terraform sets it."""

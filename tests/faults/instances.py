@@ -16,7 +16,7 @@ from random import Random
 from typing import Final, NoReturn, Self
 
 from tests.faults.faulty_proxy import Exchange, Reset
-from tests.support.stack import ROOT
+from tests.support.local_stack import ROOT
 
 _STOP_SECONDS: Final = 30
 

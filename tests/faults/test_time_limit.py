@@ -21,7 +21,7 @@ from tests.faults import http_faults
 from tests.faults.conftest import Report
 from tests.faults.faulty_proxy import Exchange, Fault, FaultyProxy, Response, Script, no_fault
 from tests.support.messages import text
-from tests.support.rest import forget_clients
+from tests.support.rest import reset_clients
 
 MESSAGES = 99
 TERRAFORMS_LEAST, USUAL, LOCAL = 20.0, 60.0, float(FUNCTION_SECONDS)
@@ -83,7 +83,7 @@ def runs(emulator: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Run]]:
             stage = open_stage(emulator, f"{SystemRandom().randrange(10**11, 10**12)}")
             made.append((name, consumer(stage, monkeypatch, stack, scripts), batch(MESSAGES)))
         yield made
-    forget_clients()
+    reset_clients()
 
 
 def consumer(
@@ -99,7 +99,7 @@ def consumer(
             proxy.script = script()
             patched.setenv(f"AWS_ENDPOINT_URL_{service}", proxy.url)
             stack.callback(proxy.close)
-        forget_clients()
+        reset_clients()
         made = clients.consumer()
         for client in (clients.dynamodb(), clients.sqs(), stage.dynamodb, stage.sqs):
             stack.callback(client.close)

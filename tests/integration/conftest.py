@@ -4,17 +4,17 @@ import pytest
 
 from chalicelib import clients
 from local.stage import Stage
-from tests.support.rest import Rest, forget_clients
+from tests.support.rest import RestClient, reset_clients
 
 
 @pytest.fixture
-def rest(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rest]:
+def rest(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[RestClient]:
     """The REST API on a fresh stage."""
     for name, value in stage.env.items():
         monkeypatch.setenv(name, value)
-    forget_clients()
+    reset_clients()
     # Before any thread does: boto3's default session is not made for being built twice at once.
     clients.dynamodb()
-    yield Rest()
+    yield RestClient()
     clients.dynamodb().close()
-    forget_clients()
+    reset_clients()

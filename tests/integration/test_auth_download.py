@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 from chalicelib.auth.download import MAX_BYTES, TIMEOUT, download
 from chalicelib.errors import KeysUnavailable, SettingsError
 from tests.support.issuer import ec_key
-from tests.support.key_server import answering, dripping, endless, hanging_up, serving, silent
+from tests.support.key_server import disconnecting, endless, responding, serving, silent, trickling
 
 BRIEF = 0.3
 """Seconds; the time-out that most tests here use, so that they are quick."""
@@ -31,7 +31,7 @@ def wait_until_nobody_is_left_behind() -> None:
 
 
 def test_document_is_fetched():
-    with serving(answering(b'{"keys": []}')) as server:
+    with serving(responding(b'{"keys": []}')) as server:
         assert download(server.url) == b'{"keys": []}'
         assert download(server.url.replace("127.0.0.1", "localhost")) == b'{"keys": []}'
 
@@ -41,7 +41,7 @@ def test_path_and_query_are_asked_for_as_they_are():
 
     def record(handler, over):
         asked.append(handler.path)
-        answering(b"{}")(handler, over)
+        responding(b"{}")(handler, over)
 
     with serving(record) as server:
         base = server.url.removesuffix("/.well-known/jwks.json")
@@ -52,22 +52,25 @@ def test_path_and_query_are_asked_for_as_they_are():
 
 @pytest.mark.parametrize("status", [201, 204, 304, 400, 401, 404, 429, 500, 503])
 def test_answer_other_than_200_is_a_failure(status):
-    with serving(answering(b"{}", status)) as server, pytest.raises(KeysUnavailable, match=str(status)):
+    with serving(responding(b"{}", status)) as server, pytest.raises(KeysUnavailable, match=str(status)):
         download(server.url)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects_are_not_followed(status):
-    with serving(answering(b"{}")) as target, serving(answering(b"", status, Location=target.url)) as server:
+    with (
+        serving(responding(b"{}")) as target,
+        serving(responding(b"", status, Location=target.url)) as server,
+    ):
         with pytest.raises(KeysUnavailable, match=str(status)):
             download(server.url)
         assert target.requests == 0
 
 
 def test_document_may_be_as_large_as_the_limit_and_no_larger():
-    with serving(answering(b"x" * MAX_BYTES)) as server:
+    with serving(responding(b"x" * MAX_BYTES)) as server:
         assert len(download(server.url)) == MAX_BYTES
-        server.behave = answering(b"x" * (MAX_BYTES + 1))
+        server.behave = responding(b"x" * (MAX_BYTES + 1))
         with pytest.raises(KeysUnavailable, match="bytes"):
             download(server.url)
 
@@ -88,7 +91,7 @@ def test_answer_that_is_not_http_is_a_failure(garbage):
 
 
 def test_server_that_hangs_up_is_a_failure():
-    with serving(hanging_up) as server, pytest.raises(KeysUnavailable):
+    with serving(disconnecting) as server, pytest.raises(KeysUnavailable):
         download(server.url)
 
 
@@ -106,11 +109,11 @@ def test_host_that_does_not_exist_is_a_failure():
 
 SLOW = {
     "silent": silent,
-    "drips its status line": dripping(b"HTTP/1.1 200 "),
-    "drips a header": dripping(b"HTTP/1.1 200 OK\r\nX-Long: "),
-    "drips a body that ends with the connection": dripping(b"HTTP/1.0 200 OK\r\n\r\n"),
-    "drips a body of known length": dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"),
-    "drips a chunk": dripping(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n"),
+    "drips its status line": trickling(b"HTTP/1.1 200 "),
+    "drips a header": trickling(b"HTTP/1.1 200 OK\r\nX-Long: "),
+    "drips a body that ends with the connection": trickling(b"HTTP/1.0 200 OK\r\n\r\n"),
+    "drips a body of known length": trickling(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"),
+    "drips a chunk": trickling(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n"),
 }
 
 
@@ -140,7 +143,7 @@ def test_slow_name_resolution_is_given_up_in_time(monkeypatch):
         resolved.wait(10)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server_port))]
 
-    with serving(answering(b"{}")) as server:
+    with serving(responding(b"{}")) as server:
         server_port = int(server.url.split(":")[2].split("/")[0])
         monkeypatch.setattr(socket, "getaddrinfo", slow)
         start = time.monotonic()
@@ -241,7 +244,7 @@ class TestTls:
     def server(self, certificate):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate / "certificate.pem", certificate / "key.pem")
-        with serving(answering(b"{}"), context) as server:
+        with serving(responding(b"{}"), context) as server:
             yield server
 
     def test_trusted_certificate_is_taken(self, server, certificate, monkeypatch):

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 import app
 from chalicelib import auth, clients
 from chalicelib.errors import KeysUnavailable, SettingsError
-from tests.support.issuer import AUDIENCE, ISSUER, ec_key, ec_one, key_set, rsa_key, rsa_one
-from tests.support.key_server import answering, dripping, hanging_up, serving, silent
+from tests.support.issuer import AUDIENCE, ISSUER, ec_key, key_set, rsa_key, shared_ec_key, shared_rsa_key
+from tests.support.key_server import disconnecting, responding, serving, silent, trickling
 
 ARN = "arn:aws:execute-api:eu-west-1:123456789012:a1b2c3/live/GET/products"
-PUBLISHED = answering(key_set(rsa_one().jwk(), ec_one().jwk()))
+PUBLISHED = responding(key_set(shared_rsa_key().jwk(), shared_ec_key().jwk()))
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ class TestBehindChalicesGateway:
 
     @pytest.mark.parametrize(("method", "path"), all_calls())
     def test_reader_may_make_exactly_the_calls_that_read(self, server, method, path):
-        token = rsa_one().token(scope="inventory:read")
+        token = shared_rsa_key().token(scope="inventory:read")
         if is_read(method, path):
             assert self.pass_gate(method, path, token) == {"principalId": "clerk"}
         else:
@@ -91,13 +91,13 @@ class TestBehindChalicesGateway:
 
     @pytest.mark.parametrize(("method", "path"), all_calls())
     def test_writer_may_make_every_call(self, server, method, path):
-        token = ec_one().token(scope="inventory:write")
+        token = shared_ec_key().token(scope="inventory:write")
         assert self.pass_gate(method, path, token) == {"principalId": "clerk"}
 
     @pytest.mark.parametrize(("method", "path"), all_calls())
     def test_caller_without_a_scope_of_ours_may_make_no_call(self, server, method, path):
         with pytest.raises(ForbiddenError):
-            self.pass_gate(method, path, rsa_one().token(scope="openid"))
+            self.pass_gate(method, path, shared_rsa_key().token(scope="openid"))
 
     @pytest.mark.parametrize(("method", "path"), all_calls())
     def test_no_call_is_made_without_a_token(self, server, method, path):
@@ -110,45 +110,48 @@ class TestBehindChalicesGateway:
             self.pass_gate("GET", "/products", rsa_key("stranger").token())
 
     def test_health_needs_no_token(self, server):
-        answer = LocalGateway(app.app, Config()).handle_request("GET", "/health", {}, None)
-        assert (answer["statusCode"], json.loads(answer["body"])) == (200, {"status": "ok"})
+        response = LocalGateway(app.app, Config()).handle_request("GET", "/health", {}, None)
+        assert (response["statusCode"], json.loads(response["body"])) == (200, {"status": "ok"})
 
     def test_allowed_call_reaches_its_handler_and_refused_one_does_not(self, server):
         gateway = LocalGateway(app.app, Config())
         # A body that is refused before anything is asked of AWS.
         call = {"method": "POST", "path": "/products", "body": b"not json"}
         headers = {"content-type": "application/json"}
-        answer = gateway.handle_request(
-            **call, headers={**headers, "authorization": bearer(rsa_one().token(scope="inventory:write"))}
+        response = gateway.handle_request(
+            **call,
+            headers={**headers, "authorization": bearer(shared_rsa_key().token(scope="inventory:write"))},
         )
-        assert answer["statusCode"] == 400
+        assert response["statusCode"] == 400
         with pytest.raises(ForbiddenError):
-            gateway.handle_request(**call, headers={**headers, "authorization": bearer(rsa_one().token())})
+            gateway.handle_request(
+                **call, headers={**headers, "authorization": bearer(shared_rsa_key().token())}
+            )
 
 
 class TestKeyServer:
     def test_keys_are_fetched_once_for_many_tokens(self, server):
         for _ in range(3):
-            auth.authorize(bearer(rsa_one().token()), ARN)
-            auth.authorize(bearer(ec_one().token()), ARN)
+            auth.authorize(bearer(shared_rsa_key().token()), ARN)
+            auth.authorize(bearer(shared_ec_key().token()), ARN)
         assert server.requests == 1
 
     @pytest.mark.parametrize(
         "behave",
         [
             silent,
-            dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"),
-            hanging_up,
-            answering(b"oops", 500),
-            answering(b"", 302, Location="https://issuer.example/keys"),
-            answering(b"<html>garbage</html>"),
-            answering(b'{"keys": []}'),
-            answering(key_set(rsa_one().jwk(), "x" * 150_000)),
+            trickling(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"),
+            disconnecting,
+            responding(b"oops", 500),
+            responding(b"", 302, Location="https://issuer.example/keys"),
+            responding(b"<html>garbage</html>"),
+            responding(b'{"keys": []}'),
+            responding(key_set(shared_rsa_key().jwk(), "x" * 150_000)),
         ],
         ids=["silent", "drips", "hangs up", "500", "redirects", "garbage", "empty", "oversized"],
     )
     def test_same_token_is_good_as_soon_as_the_key_server_is_back(self, server, behave):
-        token = bearer(rsa_one().token())
+        token = bearer(shared_rsa_key().token())
         server.behave = behave
         start = time.monotonic()
         with pytest.raises(KeysUnavailable):
@@ -161,20 +164,20 @@ class TestKeyServer:
         with serving(PUBLISHED) as gone:
             configure(gone.url)
         with pytest.raises(KeysUnavailable):
-            auth.authorize(bearer(rsa_one().token()), ARN)
+            auth.authorize(bearer(shared_rsa_key().token()), ARN)
         with pytest.raises(KeysUnavailable):
-            auth.authorize(bearer(rsa_one().token()), ARN)
+            auth.authorize(bearer(shared_rsa_key().token()), ARN)
 
     def test_new_key_of_the_issuer_is_picked_up(self, server):
-        auth.authorize(bearer(rsa_one().token()), ARN)
+        auth.authorize(bearer(shared_rsa_key().token()), ARN)
         new = ec_key("new")
-        server.behave = answering(key_set(new.jwk()))
+        server.behave = responding(key_set(new.jwk()))
         auth.authorize(bearer(new.token()), ARN)
         with unauthorized():
-            auth.authorize(bearer(rsa_one().token()), ARN)
+            auth.authorize(bearer(shared_rsa_key().token()), ARN)
 
     def test_unknown_keys_cause_one_more_request(self, server):
-        auth.authorize(bearer(rsa_one().token()), ARN)
+        auth.authorize(bearer(shared_rsa_key().token()), ARN)
         for number in range(20):
             with unauthorized():
                 auth.authorize(bearer(ec_key(f"unknown-{number}").token()), ARN)
@@ -183,12 +186,12 @@ class TestKeyServer:
     def test_plain_http_beyond_loopback_is_an_error_of_the_settings(self, configure):
         configure("http://issuer.example/jwks.json")
         with pytest.raises(SettingsError, match="AUTH_JWKS_URL"):
-            auth.authorize(bearer(rsa_one().token()), ARN)
+            auth.authorize(bearer(shared_rsa_key().token()), ARN)
 
     def test_empty_settings_deny_all_and_fetch_nothing(self, server, configure):
         configure(server.url, issuer="", audience="")
         with unauthorized():
-            auth.authorize(bearer(rsa_one().token()), ARN)
+            auth.authorize(bearer(shared_rsa_key().token()), ARN)
         assert server.requests == 0
 
     @settings(
@@ -211,7 +214,7 @@ class TestLogs:
         logger.removeHandler(caplog.handler)
 
     def test_refusal_is_logged_with_its_reason_and_without_the_token_or_its_claims(self, server, logged):
-        token = rsa_one().token(exp=1, sub="secret-subject", email="secret-mail")
+        token = shared_rsa_key().token(exp=1, sub="secret-subject", email="secret-mail")
         with unauthorized() as refusal:
             auth.authorize(bearer(token), ARN)
         assert "ExpiredSignatureError" in logged()
@@ -221,13 +224,13 @@ class TestLogs:
         assert refusal.value.__suppress_context__
 
     def test_token_that_opens_nothing_is_logged_without_its_caller(self, server, logged):
-        auth.authorize(bearer(rsa_one().token(scope="secret-scope", sub="secret-subject")), ARN)
+        auth.authorize(bearer(shared_rsa_key().token(scope="secret-scope", sub="secret-subject")), ARN)
         assert "token opens nothing" in logged()
         assert "secret" not in logged()
 
     def test_token_that_could_not_be_judged_is_logged_with_the_reason(self, server, logged):
-        server.behave = answering(b"", 503)
+        server.behave = responding(b"", 503)
         with pytest.raises(KeysUnavailable):
-            auth.authorize(bearer(rsa_one().token(sub="secret-subject")), ARN)
+            auth.authorize(bearer(shared_rsa_key().token(sub="secret-subject")), ARN)
         assert "status 503" in logged()
         assert "secret" not in logged()

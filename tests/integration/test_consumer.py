@@ -14,11 +14,11 @@ from chalicelib import clients
 from chalicelib.core.answers import AnswerType, event_id
 from local.poller import Poller
 from local.stage import Stage
-from tests.integration.consuming import (
-    Proving,
+from tests.integration.consumers import (
+    CheckingScript,
     consumer_on,
     invoke,
-    lose_answers,
+    lose_responses,
     message,
     put_stock,
     stock_of,
@@ -28,8 +28,8 @@ from tests.support.engines.faults import crash_after, crash_before
 from tests.support.engines.network import Call, Fault
 from tests.support.invariants import check, drain, read_state
 from tests.support.messages import release, reserve, text
-from tests.support.rest import forget_clients
-from tests.unit.consumer.shop import Shop
+from tests.support.rest import reset_clients
+from tests.unit.consumer.consumer_harness import ConsumerHarness
 
 
 @pytest.fixture
@@ -37,12 +37,12 @@ def shop(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     """A stage to which the app's handler is set."""
     for name, value in stage.env.items():
         monkeypatch.setenv(name, value)
-    forget_clients()
+    reset_clients()
     clients.consumer()
     yield stage
     clients.dynamodb().close()
     clients.sqs().close()
-    forget_clients()
+    reset_clients()
 
 
 class RoundTrips:
@@ -137,7 +137,7 @@ class TestOneOfEach:
             "not JSON",
         ]
         second = [release("ok"), release("short"), reserve("ok", {"C": 9}), reserve("late", {"A": 5})]
-        memory = Shop(stock)
+        memory = ConsumerHarness(stock)
         put_stock(shop, stock)
         for batch in (first, second):
             assert invoke(*batch) == memory.settle(*batch)
@@ -178,7 +178,7 @@ class TestLostAnswers:
     def test_a_transaction_whose_answer_is_lost_is_never_applied_twice(self, shop: Stage, count: int) -> None:
         """One loss is met by botocore's own retry, more of them by ours."""
         put_stock(shop, {"A": 5})
-        lost = lose_answers(clients.dynamodb(), "TransactWriteItems", count)
+        lost = lose_responses(clients.dynamodb(), "TransactWriteItems", count)
         batch = [reserve("a", {"A": 2}), reserve("b", {"A": 2})]
         assert invoke(*batch) == []
         assert len(lost) == count
@@ -190,7 +190,7 @@ class TestLostAnswers:
         put_stock(shop, {"A": 5})
         batch = [reserve("a", {"A": 2}), release("a")]
         assert invoke(batch[0]) == []
-        lost = lose_answers(clients.dynamodb(), "TransactWriteItems", count)
+        lost = lose_responses(clients.dynamodb(), "TransactWriteItems", count)
         assert invoke(batch[1]) == []
         assert len(lost) == count
         assert stock_of(shop, "A") == 5
@@ -198,7 +198,7 @@ class TestLostAnswers:
 
     def test_a_mark_whose_answer_is_lost_leaves_the_order_settled(self, shop: Stage) -> None:
         put_stock(shop, {"A": 5})
-        lose_answers(clients.dynamodb(), "BatchExecuteStatement", 2)
+        lose_responses(clients.dynamodb(), "BatchExecuteStatement", 2)
         body = reserve("a", {"A": 2})
         assert invoke(body) == []
         assert RoundTrips().of(body, receives=2) == ["BatchGetItem"]
@@ -232,13 +232,13 @@ class TestCrashes:
         self, shop: Stage, kind: str, operation: str, fault: Fault, sent: int
     ) -> None:
         put_stock(shop, {"A": 5})
-        pace = Shop().pace
+        pace = ConsumerHarness().pace
         batch = [reserve("o", {"A": 2})]
         if kind == "release":
             assert invoke(*batch) == []
             drain(shop, shop.oms_queue_url)
             batch = [release("o")]
-        dying = consumer_on(shop, Proving(at(operation, fault)))
+        dying = consumer_on(shop, CheckingScript(at(operation, fault)))
         with pytest.raises(Crash):
             dying.settle([message(body) for body in batch], pace())
         assert invoke(*batch, receives=2) == []

@@ -18,7 +18,7 @@ from chalicelib.core.inbox import Message
 from chalicelib.errors import Conflict, Contended, NotFound
 from chalicelib.store.adjustments import Adjustments
 from local.stage import Stage
-from tests.integration.consuming import Proving, consumer_on, message, put_stock, stock_of
+from tests.integration.consumers import CheckingScript, consumer_on, message, put_stock, stock_of
 from tests.support.engines.faults import (
     reset_after_effect,
     throttled,
@@ -151,7 +151,7 @@ def test_the_invariants_hold_whatever_many_consumers_and_callers_do_at_once(stag
     put_stock(stage, initial)
     bodies = story(rng, [*skus, "FLEETING"], 500)
     deliveries = Deliveries(bodies, rng)
-    scripts = [Proving() for _ in range(10)]
+    scripts = [CheckingScript() for _ in range(10)]
     consumers = [consumer_on(stage, script) for script in scripts]
     stop = threading.Event()
 
@@ -192,7 +192,7 @@ def test_the_invariants_hold_when_calls_fail_as_well(stage: Stage) -> None:
     put_stock(stage, initial)
     bodies = story(rng, list(initial), 250)
     deliveries = Deliveries(bodies, rng)
-    consumers = [consumer_on(stage, Proving(unlucky(seed))) for seed in range(8)]
+    consumers = [consumer_on(stage, CheckingScript(unlucky(seed))) for seed in range(8)]
     all_at_once(
         *(
             lambda number=number, one=one: consume(one, deliveries, number)  # type: ignore[misc]

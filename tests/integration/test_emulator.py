@@ -11,7 +11,7 @@ import pytest
 
 from local.emulator import Emulator, listen, running
 from local.stage import Stage, open_stage
-from tests.support.stack import wait_for_snapshot
+from tests.support.local_stack import wait_for_snapshot
 
 ACCOUNT = "100000000002"
 

@@ -32,8 +32,8 @@ def fail(event: Event, *failed: str) -> Event:
 
 
 def dead_letters(stage: Stage) -> list[str]:
-    answer = stage.sqs.receive_message(QueueUrl=stage.dlq_url, MaxNumberOfMessages=10)
-    return sorted(message["Body"] for message in answer.get("Messages", []))
+    response = stage.sqs.receive_message(QueueUrl=stage.dlq_url, MaxNumberOfMessages=10)
+    return sorted(message["Body"] for message in response.get("Messages", []))
 
 
 def counted(stage: Stage) -> int:

@@ -16,7 +16,7 @@ import pytest
 
 from local.client import Api
 from local.emulator import listen
-from tests.support.stack import FREE_PORTS, ROOT, LocalStack, wait_for_snapshot
+from tests.support.local_stack import FREE_PORTS, ROOT, LocalStack, wait_for_snapshot
 
 NAMES = {
     "IMS_API_URL",
@@ -111,8 +111,8 @@ def test_the_env_file_is_private_and_has_what_a_script_needs(stack: LocalStack) 
 
 
 def test_tokens_carry_their_scopes_and_are_signed_by_the_published_key(stack: LocalStack) -> None:
-    with urllib.request.urlopen(stack.env["AUTH_JWKS_URL"]) as answer:
-        keys = jwt.PyJWKSet.from_dict(json.load(answer))
+    with urllib.request.urlopen(stack.env["AUTH_JWKS_URL"]) as response:
+        keys = jwt.PyJWKSet.from_dict(json.load(response))
     scopes = {}
     for name in ("IMS_TOKEN_READ", "IMS_TOKEN_WRITE"):
         token = stack.env[name]

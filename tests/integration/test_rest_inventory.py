@@ -10,25 +10,25 @@ from chalicelib.core.fields import Outcome
 from chalicelib.core.records import OrderRecord
 from chalicelib.store.records import to_item
 from local.stage import Stage
-from tests.support.rest import Answer, Rest
+from tests.support.rest import Response, RestClient
 
 THREADS = 8
 
 
 @pytest.fixture
-def lamp(rest: Rest) -> str:
+def lamp(rest: RestClient) -> str:
     """A product with a stock of 100; its path in the inventory."""
     rest.post("/products", {"sku": "LAMP", "name": "lamp", "price": 5})
     rest.put("/inventory/LAMP", {"quantity": 100})
     return "/inventory/LAMP"
 
 
-def at_once(calls: int, call: Callable[[int], Answer]) -> list[Answer]:
+def at_once(calls: int, call: Callable[[int], Response]) -> list[Response]:
     with ThreadPoolExecutor(THREADS) as threads:
         return list(threads.map(call, range(calls)))
 
 
-def quantity(rest: Rest, path: str) -> int:
+def quantity(rest: RestClient, path: str) -> int:
     return int(rest.get(path).json["quantity"])
 
 
@@ -38,53 +38,55 @@ def changes(stage: Stage) -> list[int]:
     return [int(item["delta"]["N"]) for item in items]
 
 
-def test_stock_is_set_and_told(rest: Rest, lamp: str) -> None:
-    answer = rest.put(lamp, {"quantity": 7, "expected_quantity": 100})
-    assert answer.status == 200
-    assert answer.json == {"sku": "LAMP", "quantity": 7, "updated_at": answer.json["updated_at"]}
-    assert rest.get(lamp).json == answer.json
+def test_stock_is_set_and_told(rest: RestClient, lamp: str) -> None:
+    response = rest.put(lamp, {"quantity": 7, "expected_quantity": 100})
+    assert response.status == 200
+    assert response.json == {"sku": "LAMP", "quantity": 7, "updated_at": response.json["updated_at"]}
+    assert rest.get(lamp).json == response.json
 
 
-def test_stock_that_is_not_as_expected_stays(rest: Rest, lamp: str) -> None:
-    answer = rest.put(lamp, {"quantity": 7, "expected_quantity": 99})
-    assert (answer.status, answer.code) == (409, "QUANTITY_MISMATCH")
+def test_stock_that_is_not_as_expected_stays(rest: RestClient, lamp: str) -> None:
+    response = rest.put(lamp, {"quantity": 7, "expected_quantity": 99})
+    assert (response.status, response.code) == (409, "QUANTITY_MISMATCH")
     assert quantity(rest, lamp) == 100
 
 
-def test_an_adjustment_is_relative(rest: Rest, lamp: str) -> None:
-    answer = rest.post(f"{lamp}/adjustments", {"delta": -30, "reason": "DAMAGED", "reference": "truck 7"})
-    assert (answer.status, answer.json) == (200, rest.get(lamp).json)
-    assert answer.json["quantity"] == 70
+def test_an_adjustment_is_relative(rest: RestClient, lamp: str) -> None:
+    response = rest.post(f"{lamp}/adjustments", {"delta": -30, "reason": "DAMAGED", "reference": "truck 7"})
+    assert (response.status, response.json) == (200, rest.get(lamp).json)
+    assert response.json["quantity"] == 70
 
 
 @pytest.mark.parametrize(
     ("start", "delta", "code"),
     [(100, -101, "INSUFFICIENT_STOCK"), (10**12, 1, "STOCK_LIMIT"), (10**12 - 9, 10, "STOCK_LIMIT")],
 )
-def test_stock_never_leaves_its_bounds(rest: Rest, lamp: str, start: int, delta: int, code: str) -> None:
+def test_stock_never_leaves_its_bounds(
+    rest: RestClient, lamp: str, start: int, delta: int, code: str
+) -> None:
     rest.put(lamp, {"quantity": start})
-    answer = rest.post(f"{lamp}/adjustments", {"delta": delta, "reason": "CORRECTION"})
-    assert (answer.status, answer.code) == (409, code)
+    response = rest.post(f"{lamp}/adjustments", {"delta": delta, "reason": "CORRECTION"})
+    assert (response.status, response.code) == (409, code)
     assert quantity(rest, lamp) == start
 
 
-def test_an_unknown_sku_is_not_found_by_any_call(rest: Rest) -> None:
-    answers = [
+def test_an_unknown_sku_is_not_found_by_any_call(rest: RestClient) -> None:
+    responses = [
         rest.get("/inventory/NONE"),
         rest.put("/inventory/NONE", {"quantity": 1}),
         rest.put("/inventory/NONE", {"quantity": 1}, Idempotency_Key="k"),
         rest.post("/inventory/NONE/adjustments", {"delta": 1, "reason": "RECEIVED"}),
         rest.post("/inventory/NONE/adjustments", {"delta": 1, "reason": "RECEIVED"}, Idempotency_Key="k"),
     ]
-    assert [(answer.status, answer.code) for answer in answers] == [(404, "NOT_FOUND")] * 5
+    assert [(response.status, response.code) for response in responses] == [(404, "NOT_FOUND")] * 5
 
 
-def test_a_check_tells_all_and_each(rest: Rest, lamp: str) -> None:
+def test_a_check_tells_all_and_each(rest: RestClient, lamp: str) -> None:
     rest.post("/products", {"sku": "B", "name": "b", "price": 1})
     asked = [("LAMP", 60), ("B", 2), ("C", 1), ("LAMP", 40)]
-    answer = rest.post("/inventory/check", {"items": [{"sku": sku, "quantity": n} for sku, n in asked]})
-    assert answer.status == 200
-    assert answer.json == {
+    response = rest.post("/inventory/check", {"items": [{"sku": sku, "quantity": n} for sku, n in asked]})
+    assert response.status == 200
+    assert response.json == {
         "status": "UNAVAILABLE",
         "items": {
             "LAMP": {"status": "AVAILABLE", "requested": 100, "quantity": 100},
@@ -92,21 +94,21 @@ def test_a_check_tells_all_and_each(rest: Rest, lamp: str) -> None:
             "C": {"status": "UNAVAILABLE", "requested": 1, "quantity": 0, "reason": "SKU_NOT_FOUND"},
         },
     }
-    assert list(answer.json["items"]) == ["LAMP", "B", "C"]
+    assert list(response.json["items"]) == ["LAMP", "B", "C"]
     assert (
         rest.post("/inventory/check", {"items": [{"sku": "LAMP", "quantity": 100}]}).json["status"]
         == "AVAILABLE"
     )
 
 
-def test_entries_of_one_sku_are_added_up(rest: Rest, lamp: str) -> None:
+def test_entries_of_one_sku_are_added_up(rest: RestClient, lamp: str) -> None:
     entries = [{"sku": "LAMP", "quantity": 10**9}] * 100
-    answer = rest.post("/inventory/check", {"items": entries})
-    assert answer.json["items"]["LAMP"]["requested"] == 10**11
-    assert answer.json["status"] == "UNAVAILABLE"
+    response = rest.post("/inventory/check", {"items": entries})
+    assert response.json["items"]["LAMP"]["requested"] == 10**11
+    assert response.json["status"] == "UNAVAILABLE"
 
 
-def test_a_check_asks_again_for_what_was_left_unread(rest: Rest, lamp: str) -> None:
+def test_a_check_asks_again_for_what_was_left_unread(rest: RestClient, lamp: str) -> None:
     left: list[int] = [3]
 
     def leave_unread(params: dict[str, Any], **_: Any) -> None:
@@ -127,17 +129,17 @@ def test_a_check_asks_again_for_what_was_left_unread(rest: Rest, lamp: str) -> N
     events.register("before-call.dynamodb.BatchGetItem", leave_unread)
     events.register("after-call.dynamodb.BatchGetItem", tell_unread)
     skus = ["LAMP", "X1", "X2", "X3", "X4"]
-    answer = rest.post("/inventory/check", {"items": [{"sku": sku, "quantity": 1} for sku in skus]})
+    response = rest.post("/inventory/check", {"items": [{"sku": sku, "quantity": 1} for sku in skus]})
     assert not left
-    assert answer.json["items"]["LAMP"]["status"] == "AVAILABLE"
-    assert answer.json["items"].keys() == set(skus)
+    assert response.json["items"]["LAMP"]["status"] == "AVAILABLE"
+    assert response.json["items"].keys() == set(skus)
 
 
 @pytest.mark.parametrize("call", ["adjust", "set"])
 def test_a_repeat_gets_the_first_answer_and_changes_nothing(
-    rest: Rest, stage: Stage, lamp: str, call: str
+    rest: RestClient, stage: Stage, lamp: str, call: str
 ) -> None:
-    def ask() -> Answer:
+    def ask() -> Response:
         if call == "adjust":
             return rest.post(f"{lamp}/adjustments", {"delta": 5, "reason": "RECEIVED"}, Idempotency_Key="k")
         return rest.put(lamp, {"quantity": 105, "expected_quantity": 100}, Idempotency_Key="k")
@@ -149,65 +151,67 @@ def test_a_repeat_gets_the_first_answer_and_changes_nothing(
     assert sorted(changes(stage)) == [-104, 5, 100]
 
 
-def test_a_key_cannot_be_used_for_something_else(rest: Rest, lamp: str) -> None:
+def test_a_key_cannot_be_used_for_something_else(rest: RestClient, lamp: str) -> None:
     rest.post(f"{lamp}/adjustments", {"delta": 5, "reason": "RECEIVED"}, Idempotency_Key="k")
-    answers = [
+    responses = [
         rest.post(f"{lamp}/adjustments", {"delta": 6, "reason": "RECEIVED"}, Idempotency_Key="k"),
         rest.post(f"{lamp}/adjustments", {"delta": -999, "reason": "LOST"}, Idempotency_Key="k"),
         rest.put(lamp, {"quantity": 5}, Idempotency_Key="k"),
         rest.put(lamp, {"quantity": 5, "expected_quantity": 6}, Idempotency_Key="k"),
     ]
-    assert [(answer.status, answer.code) for answer in answers] == [(409, "IDEMPOTENCY_KEY_REUSED")] * 4
+    assert [(response.status, response.code) for response in responses] == [
+        (409, "IDEMPOTENCY_KEY_REUSED")
+    ] * 4
     assert quantity(rest, lamp) == 105
 
 
-def test_a_key_is_each_callers_own(rest: Rest, lamp: str) -> None:
-    for caller in (rest, Rest("somebody else")):
+def test_a_key_is_each_callers_own(rest: RestClient, lamp: str) -> None:
+    for caller in (rest, RestClient("somebody else")):
         body = {"delta": 5, "reason": "RECEIVED"}
         assert caller.post(f"{lamp}/adjustments", body, Idempotency_Key="k").status == 200
     assert quantity(rest, lamp) == 110
 
 
-def test_concurrent_adjustments_are_never_lost(rest: Rest, stage: Stage, lamp: str) -> None:
-    answers = at_once(
+def test_concurrent_adjustments_are_never_lost(rest: RestClient, stage: Stage, lamp: str) -> None:
+    responses = at_once(
         40, lambda n: rest.post(f"{lamp}/adjustments", {"delta": n - 15 or 1, "reason": "CORRECTION"})
     )
-    assert {answer.status for answer in answers} <= {200, 409}
-    done = sum(n - 15 or 1 for n, answer in enumerate(answers) if answer.status == 200)
+    assert {response.status for response in responses} <= {200, 409}
+    done = sum(n - 15 or 1 for n, response in enumerate(responses) if response.status == 200)
     assert quantity(rest, lamp) == 100 + done == sum(changes(stage))
 
 
-def test_concurrent_takers_never_take_more_than_there_is(rest: Rest, stage: Stage, lamp: str) -> None:
-    answers = at_once(40, lambda _: rest.post(f"{lamp}/adjustments", {"delta": -7, "reason": "LOST"}))
-    assert sorted(answer.status for answer in answers) == [200] * 14 + [409] * 26
+def test_concurrent_takers_never_take_more_than_there_is(rest: RestClient, stage: Stage, lamp: str) -> None:
+    responses = at_once(40, lambda _: rest.post(f"{lamp}/adjustments", {"delta": -7, "reason": "LOST"}))
+    assert sorted(response.status for response in responses) == [200] * 14 + [409] * 26
     assert quantity(rest, lamp) == 2 == sum(changes(stage))
 
 
-def test_setting_and_adjusting_at_once_lose_nothing(rest: Rest, stage: Stage, lamp: str) -> None:
-    def either(number: int) -> Answer:
+def test_setting_and_adjusting_at_once_lose_nothing(rest: RestClient, stage: Stage, lamp: str) -> None:
+    def either(number: int) -> Response:
         if number % 4 == 0:
             return rest.put(lamp, {"quantity": 1000 + number})
         return rest.post(f"{lamp}/adjustments", {"delta": 1, "reason": "RECEIVED"})
 
-    answers = at_once(40, either)
-    assert {answer.status for answer in answers} <= {200, 503}
-    assert [answer.status for n, answer in enumerate(answers) if n % 4] == [200] * 30
+    responses = at_once(40, either)
+    assert {response.status for response in responses} <= {200, 503}
+    assert [response.status for n, response in enumerate(responses) if n % 4] == [200] * 30
     assert quantity(rest, lamp) == sum(changes(stage))
-    assert len(changes(stage)) == 1 + sum(answer.status == 200 for answer in answers)
+    assert len(changes(stage)) == 1 + sum(response.status == 200 for response in responses)
 
 
-def test_of_many_who_expect_the_same_stock_one_sets_it(rest: Rest, lamp: str) -> None:
-    answers = at_once(8, lambda n: rest.put(lamp, {"quantity": n, "expected_quantity": 100}))
-    assert sorted(answer.status for answer in answers) == [200] + [409] * 7
-    winner = next(answer for answer in answers if answer.status == 200)
+def test_of_many_who_expect_the_same_stock_one_sets_it(rest: RestClient, lamp: str) -> None:
+    responses = at_once(8, lambda n: rest.put(lamp, {"quantity": n, "expected_quantity": 100}))
+    assert sorted(response.status for response in responses) == [200] + [409] * 7
+    winner = next(response for response in responses if response.status == 200)
     assert rest.get(lamp).json == winner.json
 
 
 @pytest.mark.parametrize("call", ["adjust", "set"])
 def test_racing_repeats_change_the_stock_once_and_get_one_answer(
-    rest: Rest, stage: Stage, lamp: str, call: str
+    rest: RestClient, stage: Stage, lamp: str, call: str
 ) -> None:
-    def repeat(number: int) -> Answer:
+    def repeat(number: int) -> Response:
         key = str(number // THREADS)
         if call == "adjust":
             body: dict[str, Any] = {"delta": -20, "reason": "LOST"}
@@ -215,10 +219,10 @@ def test_racing_repeats_change_the_stock_once_and_get_one_answer(
         body = {"quantity": 80 - 20 * int(key)}
         return rest.put(lamp, body, Idempotency_Key=key)
 
-    answers = at_once(5 * THREADS, repeat)
+    responses = at_once(5 * THREADS, repeat)
     for key in range(5):
-        mine = answers[key * THREADS : (key + 1) * THREADS]
-        assert len({json.dumps(answer.json, sort_keys=True) for answer in mine}) == 1
+        mine = responses[key * THREADS : (key + 1) * THREADS]
+        assert len({json.dumps(response.json, sort_keys=True) for response in mine}) == 1
         assert mine[0].status == 200
     assert len(changes(stage)) == 6
     assert quantity(rest, lamp) == sum(changes(stage))
@@ -226,11 +230,11 @@ def test_racing_repeats_change_the_stock_once_and_get_one_answer(
         assert quantity(rest, lamp) == 0
 
 
-def test_deleting_and_adjusting_at_once_never_leave_stock_without_a_product(rest: Rest) -> None:
+def test_deleting_and_adjusting_at_once_never_leave_stock_without_a_product(rest: RestClient) -> None:
     for number in range(10):
         sku = f"S{number}"
         rest.post("/products", {"sku": sku, "name": "s", "price": 1})
-        calls: list[Callable[[], Answer]] = [
+        calls: list[Callable[[], Response]] = [
             lambda sku=sku: rest.delete(f"/products/{sku}"),  # type: ignore[misc]
             lambda sku=sku: rest.post(f"/inventory/{sku}/adjustments", {"delta": 1, "reason": "RECEIVED"}),  # type: ignore[misc]
         ]
@@ -240,15 +244,15 @@ def test_deleting_and_adjusting_at_once_never_leave_stock_without_a_product(rest
         assert both == ({404} if deleted.status == 204 else {200})
 
 
-def test_a_throttled_table_is_told_as_such(rest: Rest, lamp: str) -> None:
+def test_a_throttled_table_is_told_as_such(rest: RestClient, lamp: str) -> None:
     def throttle(**_: Any) -> Any:
-        class Response:
+        class Refused:
             status_code = 400
             headers: dict[str, str] = {}  # noqa: RUF012
             raw = None
             content = b'{"__type": "ThrottlingException", "message": "slow down"}'
 
-        return Response()
+        return Refused()
 
     clients.dynamodb().meta.events.register("before-send.dynamodb.*", throttle)
     calls = [
@@ -258,7 +262,7 @@ def test_a_throttled_table_is_told_as_such(rest: Rest, lamp: str) -> None:
         rest.patch("/products/LAMP", {"price": 1}),
         rest.post("/inventory/check", {"items": [{"sku": "LAMP", "quantity": 1}]}),
     ]
-    assert [(answer.status, answer.code, answer.headers["retry-after"]) for answer in calls] == [
+    assert [(response.status, response.code, response.headers["retry-after"]) for response in calls] == [
         (503, "THROTTLED", "1")
     ] * len(calls)
 
@@ -267,7 +271,7 @@ EVENT = {"type": "InventoryReserved", "order_id": "o:1"}
 
 
 @pytest.mark.parametrize(
-    ("record", "rest_of_answer"),
+    ("record", "more_fields"),
     [
         (
             OrderRecord("o:1", Outcome.RESERVED, "t1", "c", {"A": 2}, json.dumps(EVENT), "t2"),
@@ -291,7 +295,7 @@ EVENT = {"type": "InventoryReserved", "order_id": "o:1"}
     ],
 )
 def test_a_reservation_tells_what_became_of_an_order(
-    rest: Rest, stage: Stage, record: OrderRecord, rest_of_answer: dict[str, Any]
+    rest: RestClient, stage: Stage, record: OrderRecord, more_fields: dict[str, Any]
 ) -> None:
     stage.dynamodb.put_item(TableName=stage.tables.processed_events_table, Item=to_item(record, 1))
     for path in ("/reservations/o:1", "/reservations/o%3A1"):
@@ -300,11 +304,11 @@ def test_a_reservation_tells_what_became_of_an_order(
             "customer_id": "c",
             "items": [{"sku": "A", "quantity": 2}],
             "created_at": "t1",
-            **rest_of_answer,
+            **more_fields,
         }
 
 
-def test_a_tombstone_is_a_release_without_a_first_answer(rest: Rest, stage: Stage) -> None:
+def test_a_tombstone_is_a_release_without_a_first_answer(rest: RestClient, stage: Stage) -> None:
     record = OrderRecord(
         "o", Outcome.RELEASED, "t1", release_event=json.dumps(EVENT), release_published_at="t2"
     )
@@ -321,11 +325,11 @@ def test_a_tombstone_is_a_release_without_a_first_answer(rest: Rest, stage: Stag
     }
 
 
-def test_an_unknown_order_is_not_found(rest: Rest) -> None:
+def test_an_unknown_order_is_not_found(rest: RestClient) -> None:
     assert rest.get("/reservations/o").code == "NOT_FOUND"
 
 
-def test_the_record_of_a_change_is_no_reservation(rest: Rest, stage: Stage, lamp: str) -> None:
+def test_the_record_of_a_change_is_no_reservation(rest: RestClient, stage: Stage, lamp: str) -> None:
     (item,) = stage.dynamodb.scan(TableName=stage.tables.processed_events_table)["Items"]
-    answer = rest.get(f"/reservations/{item['order_id']['S'].replace('#', '%23')}")
-    assert (answer.status, answer.fields) == (400, ["order_id"])
+    response = rest.get(f"/reservations/{item['order_id']['S'].replace('#', '%23')}")
+    assert (response.status, response.fields) == (400, ["order_id"])

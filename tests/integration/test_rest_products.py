@@ -5,25 +5,25 @@ from typing import Any
 import pytest
 
 from local.stage import Stage
-from tests.support.rest import Answer, Rest
+from tests.support.rest import Response, RestClient
 
 PRODUCT = {"sku": "A-1", "name": "Ä lamp 💡", "price": 10.99}
 
 
-def all_pages(rest: Rest, path: str, **query: Any) -> list[dict[str, Any]]:
+def all_pages(rest: RestClient, path: str, **query: Any) -> list[dict[str, Any]]:
     """The items of all pages of a listing."""
     items: list[dict[str, Any]] = []
-    answer = rest.get(path, **query)
+    response = rest.get(path, **query)
     while True:
-        assert answer.status == 200
-        items += answer.json["items"]
-        token = answer.json["next_token"]
+        assert response.status == 200
+        items += response.json["items"]
+        token = response.json["next_token"]
         if token is None:
             return items
-        answer = rest.get(path, **query, next_token=token)
+        response = rest.get(path, **query, next_token=token)
 
 
-def test_a_product_begins_without_stock(rest: Rest) -> None:
+def test_a_product_begins_without_stock(rest: RestClient) -> None:
     made = rest.post("/products", PRODUCT)
     assert made.status == 201
     assert made.headers["location"] == "/api/products/A-1"
@@ -45,35 +45,37 @@ def test_a_product_begins_without_stock(rest: Rest) -> None:
 @pytest.mark.parametrize(
     "price", ["10.99", "0.1", "0.29", "9999999999.99", "1234567890.12", "0", "12", "999999999999"]
 )
-def test_a_price_is_exact_in_the_table_and_in_every_answer(rest: Rest, stage: Stage, price: str) -> None:
+def test_a_price_is_exact_in_the_table_and_in_every_answer(
+    rest: RestClient, stage: Stage, price: str
+) -> None:
     made = rest.call("POST", "/products", f'{{"sku": "A", "name": "a", "price": {price}}}')
     changed = rest.call("PATCH", "/products/A", f'{{"price": {price}}}')
     listed = rest.get("/products").json["items"][0]
-    for answer in (made.json, changed.json, rest.get("/products/A").json, listed):
-        assert repr(answer["price"]) == price
+    for response in (made.json, changed.json, rest.get("/products/A").json, listed):
+        assert repr(response["price"]) == price
     item = stage.dynamodb.get_item(TableName=stage.tables.product_table, Key={"sku": {"S": "A"}})["Item"]
     assert Decimal(item["price"]["N"]) == Decimal(price)
 
 
-def test_a_taken_sku_is_refused_and_stays_as_it_is(rest: Rest) -> None:
+def test_a_taken_sku_is_refused_and_stays_as_it_is(rest: RestClient) -> None:
     made = rest.post("/products", PRODUCT)
     again = rest.post("/products", PRODUCT | {"name": "other"})
     assert (again.status, again.code) == (409, "ALREADY_EXISTS")
     assert rest.get("/products/A-1").json == made.json
 
 
-def test_of_many_creators_of_one_sku_one_wins(rest: Rest) -> None:
-    def create(number: int) -> Answer:
+def test_of_many_creators_of_one_sku_one_wins(rest: RestClient) -> None:
+    def create(number: int) -> Response:
         return rest.post("/products", PRODUCT | {"name": f"from {number}"})
 
     with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(create, range(8)))
-    assert sorted(answer.status for answer in answers) == [201] + [409] * 7
-    winner = next(answer for answer in answers if answer.status == 201)
+        responses = list(threads.map(create, range(8)))
+    assert sorted(response.status for response in responses) == [201] + [409] * 7
+    winner = next(response for response in responses if response.status == 201)
     assert rest.get("/products/A-1").json == winner.json
 
 
-def test_a_change_touches_what_it_names(rest: Rest) -> None:
+def test_a_change_touches_what_it_names(rest: RestClient) -> None:
     made = rest.post("/products", PRODUCT | {"description": "old", "image_url": "https://x/y"})
     rest.put("/inventory/A-1", {"quantity": 5})
     changed = rest.patch("/products/A-1", {"name": "new", "price": 3, "description": None})
@@ -89,7 +91,7 @@ def test_a_change_touches_what_it_names(rest: Rest) -> None:
     assert rest.get("/products/A-1").json == changed.json
 
 
-def test_concurrent_changes_of_different_fields_are_all_kept(rest: Rest) -> None:
+def test_concurrent_changes_of_different_fields_are_all_kept(rest: RestClient) -> None:
     rest.post("/products", PRODUCT)
     changes = [{"name": "new"}, {"price": 5}, {"description": "d"}, {"image_url": "https://x/y"}]
     with ThreadPoolExecutor(4) as threads:
@@ -98,7 +100,7 @@ def test_concurrent_changes_of_different_fields_are_all_kept(rest: Rest) -> None
     assert all(product.items() >= change.items() for change in changes)
 
 
-def test_a_product_without_stock_can_go_and_come_again(rest: Rest) -> None:
+def test_a_product_without_stock_can_go_and_come_again(rest: RestClient) -> None:
     rest.post("/products", PRODUCT)
     gone = rest.delete("/products/A-1")
     assert (gone.status, gone.json) == (204, None)
@@ -109,16 +111,16 @@ def test_a_product_without_stock_can_go_and_come_again(rest: Rest) -> None:
     assert rest.post("/products", PRODUCT).status == 201
 
 
-def test_a_product_with_stock_stays(rest: Rest) -> None:
+def test_a_product_with_stock_stays(rest: RestClient) -> None:
     rest.post("/products", PRODUCT)
     rest.put("/inventory/A-1", {"quantity": 2})
-    answer = rest.delete("/products/A-1")
-    assert (answer.status, answer.code) == (409, "HAS_STOCK")
+    response = rest.delete("/products/A-1")
+    assert (response.status, response.code) == (409, "HAS_STOCK")
     assert rest.get("/products/A-1").json["quantity"] == 2
 
 
 @pytest.mark.parametrize("limit", [1, 7, 100])
-def test_pages_hold_every_product_once(rest: Rest, limit: int) -> None:
+def test_pages_hold_every_product_once(rest: RestClient, limit: int) -> None:
     skus = {f"S{number}" for number in range(15)}
     for sku in skus:
         rest.post("/products", PRODUCT | {"sku": sku})
@@ -127,7 +129,7 @@ def test_pages_hold_every_product_once(rest: Rest, limit: int) -> None:
     assert sorted(item["sku"] for item in all_pages(rest, "/inventory", limit=limit)) == sorted(skus)
 
 
-def test_a_listing_shows_stock_only_when_asked(rest: Rest) -> None:
+def test_a_listing_shows_stock_only_when_asked(rest: RestClient) -> None:
     rest.post("/products", PRODUCT)
     rest.put("/inventory/A-1", {"quantity": 4})
     assert "quantity" not in rest.get("/products").json["items"][0]
@@ -136,32 +138,32 @@ def test_a_listing_shows_stock_only_when_asked(rest: Rest) -> None:
     assert item == rest.get("/products/A-1").json
 
 
-def test_a_product_that_goes_while_the_page_is_read_is_left_out(rest: Rest, stage: Stage) -> None:
+def test_a_product_that_goes_while_the_page_is_read_is_left_out(rest: RestClient, stage: Stage) -> None:
     rest.post("/products", PRODUCT)
     rest.post("/products", PRODUCT | {"sku": "B"})
     stage.dynamodb.delete_item(TableName=stage.tables.inventory_table, Key={"sku": {"S": "B"}})
     assert [item["sku"] for item in rest.get("/products", include_inventory="true").json["items"]] == ["A-1"]
 
 
-def test_an_empty_listing_is_one_empty_page(rest: Rest) -> None:
+def test_an_empty_listing_is_one_empty_page(rest: RestClient) -> None:
     for path in ("/products", "/inventory"):
         assert rest.get(path).json == {"items": [], "next_token": None}
 
 
-def test_a_tampered_token_is_refused_wherever_it_is_used(rest: Rest) -> None:
+def test_a_tampered_token_is_refused_wherever_it_is_used(rest: RestClient) -> None:
     for sku in ("A", "B"):
         rest.post("/products", PRODUCT | {"sku": sku})
     token = rest.get("/products", limit=1).json["next_token"]
     bad = [token[:-1], token + "A", "", "ä", f"{token}=", token.swapcase()]
-    answers = [rest.get("/products", next_token=text) for text in bad] + [
+    responses = [rest.get("/products", next_token=text) for text in bad] + [
         rest.get("/inventory", next_token=token)
     ]
-    assert [(answer.status, answer.code, answer.fields) for answer in answers] == [
+    assert [(response.status, response.code, response.fields) for response in responses] == [
         (400, "INVALID_TOKEN", ["next_token"])
-    ] * len(answers)
+    ] * len(responses)
 
 
-def test_pages_keep_what_was_there_all_along_while_others_come_and_go(rest: Rest, stage: Stage) -> None:
+def test_pages_keep_what_was_there_all_along_while_others_come_and_go(rest: RestClient, stage: Stage) -> None:
     staying = {f"stay-{number:03}" for number in range(320)}
     passing = [f"pass-{number:03}" for number in range(60)]
     put_directly(stage, [*staying, *passing[:30]])

@@ -1,8 +1,8 @@
-"""Records which calls to AWS the code of each function makes, as the IAM actions that they need.
+"""Notes which calls to AWS the code of each function makes, as the IAM actions that they need.
 
-`tests/terraform/aws_calls.json` holds what the integration tests have recorded, and `tests/terraform`
+`tests/terraform/aws_calls.json` holds the calls of the integration tests, and `tests/terraform`
 compares it with the functions' permissions. A test run fails on a call that is not in the file, and with
-AWS_CALLS=all, as in `make test`, also on one in the file that was not made. AWS_CALLS=write writes it anew.
+AWS_CALLS=all, as in `make test`, also on one in the file that was not made. AWS_CALLS=write writes the file.
 """
 
 import json
@@ -18,7 +18,7 @@ from botocore.handlers import BUILTIN_HANDLERS
 from botocore.model import OperationModel
 from botocore.validate import ParamValidator
 
-RECORD: Final = Path(__file__).parents[1] / "terraform" / "aws_calls.json"
+CALLS_FILE: Final = Path(__file__).parents[1] / "terraform" / "aws_calls.json"
 
 _FUNCTIONS: Final = {
     "api": "chalicelib.api",
@@ -36,21 +36,21 @@ _IN_TRANSACTION: Final = {
 Calls = dict[str, set[str]]
 
 made: Calls = defaultdict(set)
-"""By function, the actions with what they are done to: `dynamodb:GetItem InventoryTable`."""
+"""By function, the actions and their targets: `dynamodb:GetItem InventoryTable`."""
 
 
 def recorded() -> Calls:
-    """What the file holds."""
-    return {function: set(calls) for function, calls in json.loads(RECORD.read_text()).items()}
+    """The calls in the file."""
+    return {function: set(calls) for function, calls in json.loads(CALLS_FILE.read_text()).items()}
 
 
 def write(calls: Calls) -> None:
-    """Make the file hold `calls`."""
+    """Write `calls` to the file."""
     lists = {function: sorted(calls.get(function, ())) for function in _FUNCTIONS}
-    RECORD.write_text(json.dumps(lists, indent=2) + "\n")
+    CALLS_FILE.write_text(json.dumps(lists, indent=2) + "\n")
 
 
-def _record(params: Mapping[str, Any], model: OperationModel, **_: Any) -> None:
+def _note(params: Mapping[str, Any], model: OperationModel, **_: Any) -> None:
     if function := _caller():
         # The functions' own clients leave this to the tests, to be faster.
         report = ParamValidator().validate(params, model.input_shape)
@@ -61,7 +61,7 @@ def _record(params: Mapping[str, Any], model: OperationModel, **_: Any) -> None:
 
 
 def _caller() -> str | None:
-    """The function on whose behalf this thread is at work, if it is one."""
+    """The function whose code makes the call, if any."""
     frame = sys._getframe()
     while frame := frame.f_back:  # type: ignore[assignment]
         module = frame.f_globals.get("__name__", "")
@@ -95,20 +95,20 @@ def _actions(operation: str, params: Mapping[str, Any]) -> Iterator[tuple[str, s
 
 
 def pytest_configure() -> None:
-    """Let every client that is built from now on tell what it is asked to do."""
-    BUILTIN_HANDLERS.append(("provide-client-params", _record))
+    """Note every call of each client that is built from now on."""
+    BUILTIN_HANDLERS.append(("provide-client-params", _note))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Take over what a worker of pytest-xdist has recorded."""
+    """Add what a worker of pytest-xdist has noted."""
     for function, calls in getattr(node, "workeroutput", {}).get("aws_calls", {}).items():
         made[function] |= set(calls)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Compare what was recorded with the file, or write the file."""
+    """Compare the calls with the file, or write the file."""
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["aws_calls"] = {name: sorted(calls) for name, calls in made.items()}
     elif os.environ.get("AWS_CALLS") == "write":
@@ -118,7 +118,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what is wrong with the file."""
+    """Print the differences from the file."""
     complete = os.environ.get("AWS_CALLS") == "all" and "failed" not in terminalreporter.stats
     for complaint in _complaints(complete=complete):
         terminalreporter.write_line(complaint, red=True)
@@ -129,6 +129,10 @@ def _complaints(*, complete: bool) -> list[str]:
     new = [f"{name}: {call}" for name, calls in made.items() for call in sorted(calls - known[name])]
     gone = [f"{name}: {call}" for name, calls in known.items() for call in sorted(calls - made[name])]
     return [
-        *(f"not in {RECORD.name}: {call}; may it? then `make aws-calls`" for call in new),
-        *(f"in {RECORD.name}, but no longer made: {call}; `make aws-calls`" for call in gone if complete),
+        *(f"not in {CALLS_FILE.name}: {call}; if it may, run `make aws-calls`" for call in new),
+        *(
+            f"in {CALLS_FILE.name}, but no longer made: {call}; run `make aws-calls`"
+            for call in gone
+            if complete
+        ),
     ]

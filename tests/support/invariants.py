@@ -1,4 +1,4 @@
-"""The five invariants, checked against what the tables and queues hold once everything is quiet.
+"""The five invariants, checked against what the tables and queues hold at the end.
 
 The numbers are those of the design. What was true only for a moment (a rejection, at its commit) is
 checked in the transaction that was committed: `check_transaction`.
@@ -28,7 +28,7 @@ _OUTCOMES = {
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """All that is left at the end, as it is on the wire.
+    """All that is left at the end, as DynamoDB and SQS return it.
 
     `answers` are the bodies in the OMS's queue, repeats included; `sent` and `dead` those of the messages
     that went into the inventory queue and that ended in the dead-letter queue.
@@ -53,7 +53,7 @@ def read_state(stage: Stage, sent: Sequence[str]) -> State:
 
 
 def drain(stage: Stage, queue_url: str) -> list[str]:
-    """Receive and delete all that is in a queue; returns the bodies."""
+    """Receive and delete all messages of a queue; returns their bodies."""
     bodies = []
     while messages := stage.sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10).get("Messages"):
         bodies += [message["Body"] for message in messages]
@@ -71,7 +71,7 @@ def _scan(stage: Stage, table: str) -> list[Item]:
 
 
 def check(state: State, initial: Mapping[str, int]) -> None:
-    """Check invariants 1 to 4; `initial` is the stock of each SKU before anything was asked or adjusted."""
+    """Check invariants 1 to 4; `initial` is the stock of each SKU before the first message and adjustment."""
     orders = {key: item for item in state.records if "#" not in (key := item["order_id"]["S"])}
     answers = _answers(state.answers)
     check_stock(state, initial)
@@ -81,7 +81,7 @@ def check(state: State, initial: Mapping[str, int]) -> None:
         _check_answer(body, orders)
     for order_id in {order_id for order_id, _ in answers}:
         both = {(order_id, "InventoryReserved"), (order_id, "InventoryReservationFailed")}
-        assert not both <= answers.keys(), f"2: {order_id} was answered yes and no"
+        assert not both <= answers.keys(), f"2: {order_id} was both reserved and rejected"
     dead = Counter(state.dead)
     for body in state.sent:
         _check_settled(body, orders, answers, dead)
@@ -96,7 +96,7 @@ def check_stock(state: State, initial: Mapping[str, int]) -> None:
         elif record["outcome"]["S"] == "RESERVED":
             expected.subtract(_units(record))
         elif record["outcome"]["S"] == "RELEASED":
-            # What could not go back, since the SKU was deleted (at a stock of 0), is gone with it.
+            # Units of SKUs that were deleted (at a stock of 0) could not be returned and are written off.
             missing = json.loads(record["release_event"]["S"]).get("missing", ())
             expected.subtract({sku: units for sku, units in _units(record).items() if sku in missing})
     actual = {item["sku"]["S"]: int(item["quantity"]["N"]) for item in state.inventory}
@@ -128,7 +128,7 @@ def _answers(bodies: Iterable[str]) -> dict[tuple[str, str], str]:
     for body in bodies:
         event = json.loads(body)
         key = (event["order_id"], event["type"])
-        assert answers.setdefault(key, body) == body, f"3: {key} was answered in two ways"
+        assert answers.setdefault(key, body) == body, f"3: {key} has two different answers"
         assert ids.setdefault(event["event_id"], body) == body, f"3: two answers are {event['event_id']}"
     return answers
 
@@ -136,10 +136,10 @@ def _answers(bodies: Iterable[str]) -> dict[tuple[str, str], str]:
 def _check_answer(body: str, orders: Mapping[str, Item]) -> None:
     event = json.loads(body)
     record = orders.get(event["order_id"])
-    assert record is not None, f"4: {event['order_id']} was answered and never recorded"
+    assert record is not None, f"4: {event['order_id']} has an answer but no record"
     assert record["outcome"]["S"] in _OUTCOMES[event["type"]], f"4: {event} and {record['outcome']}"
     stored = record["release_event" if event["type"] == "InventoryReleased" else "event"]["S"]
-    assert stored == body, f"4: {event['order_id']} was answered otherwise than it is recorded"
+    assert stored == body, f"4: {event['order_id']} has another answer than its record"
 
 
 def _check_settled(
@@ -167,7 +167,7 @@ def _check_settled(
 def check_transaction(actions: Sequence[Mapping[str, Any]]) -> None:
     """Check, in one committed `TransactItems`, that takes equal admissions and rejections are proved (5).
 
-    Transactions without a new order's record are none of the consumer's reservations and pass.
+    Transactions without the record of a new order are no reservations; they pass.
     """
     puts = [action["Put"]["Item"] for action in actions if "Put" in action]
     decided = [item for item in puts if "event" in item]
@@ -203,7 +203,7 @@ def check_transaction(actions: Sequence[Mapping[str, Any]]) -> None:
             "INVALID_REQUEST": bool(event.get("errors")),
             "TOO_MANY_ITEMS": bool(event.get("counts")),
         }
-        assert proofs[event["reason"]], f"5: {item['order_id']['S']} was turned away without a proof"
+        assert proofs[event["reason"]], f"5: {item['order_id']['S']} was rejected without a proof"
     assert +admitted == +taken, f"1: {taken} taken, {admitted} admitted"
 
 

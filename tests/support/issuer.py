@@ -1,4 +1,4 @@
-"""An issuer of tokens for tests: real keys, real signatures, and any header or claim one likes."""
+"""An issuer of tokens for tests: real keys, real signatures, any headers and claims."""
 
 import json
 import time
@@ -34,14 +34,14 @@ class SigningKey:
         return {**published, "kid": self.kid, "use": "sig", "alg": self.algorithm, **members}
 
     def token(self, headers: dict[str, Any] | None = None, **claims: Any) -> str:
-        """A token that is good for a minute, but for what `headers` and `claims` say; None leaves one out."""
+        """A token that is valid for a minute; `headers` and `claims` replace the usual ones, None omits it."""
         now = int(time.time())
         usual = {"iss": ISSUER, "aud": AUDIENCE, "sub": "clerk", "exp": now + 60, "scope": "inventory:read"}
         payload = {name: value for name, value in {**usual, **claims}.items() if value is not None}
         return self.signed(json.dumps(payload).encode(), headers)
 
     def signed(self, payload: bytes, headers: dict[str, Any] | None = None) -> str:
-        """Any payload with a true signature."""
+        """Any payload with a valid signature."""
         protected = {"kid": self.kid, **(headers or {})}
         protected = {name: value for name, value in protected.items() if value is not None}
         return jwt.PyJWS().encode(payload, self.private, self.algorithm, protected)
@@ -56,13 +56,13 @@ def ec_key(kid: str, curve: ec.EllipticCurve | None = None) -> SigningKey:
 
 
 @cache
-def rsa_one() -> SigningKey:
-    """An RSA key, made once per test run: that takes a while."""
+def shared_rsa_key() -> SigningKey:
+    """An RSA key, made once per test run, since that is slow."""
     return rsa_key("rsa-1")
 
 
 @cache
-def ec_one() -> SigningKey:
+def shared_ec_key() -> SigningKey:
     return ec_key("ec-1")
 
 

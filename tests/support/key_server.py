@@ -1,4 +1,4 @@
-"""A key server on loopback that behaves as told, also badly."""
+"""A key server on loopback with any behaviour, broken ones included."""
 
 import contextlib
 import ssl
@@ -11,7 +11,7 @@ Behaviour = Callable[[BaseHTTPRequestHandler, threading.Event], None]
 
 
 class KeyServer:
-    """Serves what `behave` does; counts the requests that came."""
+    """Handles each request with `behave`; counts the `requests`."""
 
     def __init__(self, behave: Behaviour, tls: ssl.SSLContext | None = None) -> None:
         self.behave = behave
@@ -56,7 +56,7 @@ def serving(behave: Behaviour, tls: ssl.SSLContext | None = None) -> Iterator[Ke
         server.close()
 
 
-def answering(body: bytes, status: int = 200, **headers: str) -> Behaviour:
+def responding(body: bytes, status: int = 200, **headers: str) -> Behaviour:
     def behave(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
         handler.send_response(status)
         for name, value in headers.items():
@@ -68,11 +68,11 @@ def answering(body: bytes, status: int = 200, **headers: str) -> Behaviour:
 
 
 def silent(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
-    """Takes the request and says nothing."""
+    """Accepts the request and sends nothing."""
     over.wait(30)
 
 
-def dripping(head: bytes) -> Behaviour:
+def trickling(head: bytes) -> Behaviour:
     """Sends `head`, then a byte every 20 ms for as long as anybody listens."""
 
     def behave(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
@@ -90,6 +90,6 @@ def endless(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
         handler.wfile.write(b"x" * 65_536)
 
 
-def hanging_up(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
-    """Closes the connection without an answer."""
+def disconnecting(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
+    """Closes the connection without a response."""
     handler.connection.shutdown(2)

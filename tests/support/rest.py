@@ -25,8 +25,8 @@ APP = Path(__file__).parents[2] / "app.py"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP answer; `json` is its body, None where it is empty. Header names are in lower case."""
+class Response:
+    """An HTTP response; `json` is its body, None if it is empty. Header names are in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -34,7 +34,7 @@ class Answer:
 
     @property
     def fields(self) -> list[str]:
-        """The fields that the problem details blame."""
+        """The fields that the problem details name."""
         return [error["field"] for error in self.json["errors"]]
 
     @property
@@ -43,25 +43,25 @@ class Answer:
         return str(self.json["code"])
 
 
-class Rest:
-    """A caller of the API; `principal` is whose token the authorizer has let through."""
+class RestClient:
+    """A caller of the API; `principal` is the subject of the token that the authorizer has accepted."""
 
     def __init__(self, principal: str = "tester") -> None:
         self.principal = principal
 
-    def get(self, path: str, **query: Any) -> Answer:
+    def get(self, path: str, **query: Any) -> Response:
         return self.call("GET", path, query=query)
 
-    def post(self, path: str, body: Any, **headers: str) -> Answer:
+    def post(self, path: str, body: Any, **headers: str) -> Response:
         return self.call("POST", path, body, headers=headers)
 
-    def put(self, path: str, body: Any, **headers: str) -> Answer:
+    def put(self, path: str, body: Any, **headers: str) -> Response:
         return self.call("PUT", path, body, headers=headers)
 
-    def patch(self, path: str, body: Any) -> Answer:
+    def patch(self, path: str, body: Any) -> Response:
         return self.call("PATCH", path, body)
 
-    def delete(self, path: str) -> Answer:
+    def delete(self, path: str) -> Response:
         return self.call("DELETE", path)
 
     def call(
@@ -72,8 +72,8 @@ class Rest:
         *,
         query: Mapping[str, Any] | None = None,
         headers: Mapping[str, str | None] | None = None,
-    ) -> Answer:
-        """Make a call; `body` is sent as JSON, as it is if it is text, base64-encoded if it is bytes.
+    ) -> Response:
+        """Call the app; a `body` is sent as JSON, text as it is, bytes in base64.
 
         `Idempotency_Key` stands for `Idempotency-Key` in `headers`; None as a value leaves a header out.
         """
@@ -86,9 +86,13 @@ class Rest:
             event["body"] = b64encode(body).decode()
         elif body is not None:
             event["body"] = body if isinstance(body, str) else json.dumps(body)
-        said = threaded_app()(event, SimpleNamespace(aws_request_id="lambda-request"))
-        answer_headers = {name.lower(): value for name, value in said["headers"].items()}
-        return Answer(said["statusCode"], answer_headers, json.loads(said["body"]) if said["body"] else None)
+        returned = threaded_app()(event, SimpleNamespace(aws_request_id="lambda-request"))
+        response_headers = {name.lower(): value for name, value in returned["headers"].items()}
+        return Response(
+            returned["statusCode"],
+            response_headers,
+            json.loads(returned["body"]) if returned["body"] else None,
+        )
 
     def event(self, method: str, target: str) -> dict[str, Any]:
         """The event for a call without a body; `target` is path and query, percent-encoded."""
@@ -118,12 +122,12 @@ class Rest:
 
 
 class _ThreadedApp(LocalChalice):
-    """As in Chalice's local server: each thread has a current request of its own."""
+    """Gives each thread its own current request, as Chalice's local server does."""
 
 
 @cache
 def threaded_app() -> Any:
-    """An app of our own, made from `app.py`, since its class is changed."""
+    """A separate instance of the app, made from `app.py`, since its class is changed."""
     spec = importlib.util.spec_from_file_location("app_in_threads", APP)
     assert spec is not None
     assert spec.loader is not None
@@ -135,12 +139,12 @@ def threaded_app() -> Any:
 
 @cache
 def _service_models() -> botocore.loaders.Loader:
-    """Kept, since parsing them takes most of the time that a new client does."""
+    """The services' models; cached, since parsing them takes most of the time of a new client."""
     return botocore.loaders.create_loader()
 
 
-def forget_clients() -> None:
-    """Empty the caches of `chalicelib.clients` and boto3, so that they read the environment anew."""
+def reset_clients() -> None:
+    """Empty the caches of `chalicelib.clients` and boto3, so that they read the environment again."""
     session = botocore.session.Session()
     session.register_component("data_loader", _service_models())
     boto3.setup_default_session(botocore_session=session)

@@ -9,7 +9,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from chalicelib.auth.keys import KeySet, usable_keys
 from chalicelib.errors import KeysUnavailable
-from tests.support.issuer import ec_key, ec_one, key_set, rsa_key, rsa_one
+from tests.support.issuer import ec_key, key_set, rsa_key, shared_ec_key, shared_rsa_key
 
 
 class Clock:
@@ -41,7 +41,7 @@ def clock():
 
 @pytest.fixture
 def endpoint():
-    return Endpoint(rsa_one())
+    return Endpoint(shared_rsa_key())
 
 
 @pytest.fixture
@@ -51,38 +51,38 @@ def keys(endpoint, clock):
 
 class TestWhatIsUsable:
     def test_rsa_and_p256_keys_are_bound_to_their_one_algorithm(self):
-        keys = usable_keys(key_set(rsa_one().jwk(), ec_one().jwk()))
+        keys = usable_keys(key_set(shared_rsa_key().jwk(), shared_ec_key().jwk()))
         assert {kid: key.algorithm_name for kid, key in keys.items()} == {"rsa-1": "RS256", "ec-1": "ES256"}
 
     @pytest.mark.parametrize("absent", ["alg", "use"])
     def test_use_and_alg_may_be_left_out(self, absent):
-        jwk = rsa_one().jwk()
+        jwk = shared_rsa_key().jwk()
         del jwk[absent]
         assert list(usable_keys(key_set(jwk))) == ["rsa-1"]
 
     @pytest.mark.parametrize(
         "bad",
         [
-            rsa_one().jwk(use="enc"),
-            rsa_one().jwk(alg="RS512"),
-            rsa_one().jwk(alg="ES256"),
-            rsa_one().jwk(alg="HS256"),
-            rsa_one().jwk(alg=["RS256"]),
-            rsa_one().jwk(alg=None),
-            rsa_one().jwk(kty="EC"),
-            rsa_one().jwk(kty=["RSA"]),
-            rsa_one().jwk(kty=None),
-            rsa_one().jwk(n="!"),
-            rsa_one().jwk(n=7),
-            rsa_one().jwk(e=""),
-            rsa_one().jwk(kid=None),
-            rsa_one().jwk(kid=1),
-            rsa_one().jwk(kid=["rsa-1"]),
+            shared_rsa_key().jwk(use="enc"),
+            shared_rsa_key().jwk(alg="RS512"),
+            shared_rsa_key().jwk(alg="ES256"),
+            shared_rsa_key().jwk(alg="HS256"),
+            shared_rsa_key().jwk(alg=["RS256"]),
+            shared_rsa_key().jwk(alg=None),
+            shared_rsa_key().jwk(kty="EC"),
+            shared_rsa_key().jwk(kty=["RSA"]),
+            shared_rsa_key().jwk(kty=None),
+            shared_rsa_key().jwk(n="!"),
+            shared_rsa_key().jwk(n=7),
+            shared_rsa_key().jwk(e=""),
+            shared_rsa_key().jwk(kid=None),
+            shared_rsa_key().jwk(kid=1),
+            shared_rsa_key().jwk(kid=["rsa-1"]),
             RSAAlgorithm.to_jwk(rsa_key("private").private, as_dict=True) | {"kid": "private"},
             ECAlgorithm.to_jwk(ec_key("private").private, as_dict=True) | {"kid": "private"},
             rsa_key("weak", bits=1024).jwk(),
-            ec_one().jwk(alg="RS256"),
-            ec_one().jwk(x=ec_key("other").jwk()["x"]),
+            shared_ec_key().jwk(alg="RS256"),
+            shared_ec_key().jwk(x=ec_key("other").jwk()["x"]),
             ec_key("p384", ec.SECP384R1()).jwk(),
             ec_key("secp256k1", ec.SECP256K1()).jwk(),
             {"kty": "oct", "k": "c2VjcmV0", "kid": "hmac", "alg": "HS256"},
@@ -98,7 +98,7 @@ class TestWhatIsUsable:
         assert list(usable_keys(key_set(bad, good.jwk()))) == ["good"]
 
     def test_first_of_two_keys_with_one_name_wins(self):
-        keys = usable_keys(key_set(rsa_one().jwk(kid="same"), ec_one().jwk(kid="same")))
+        keys = usable_keys(key_set(shared_rsa_key().jwk(kid="same"), shared_ec_key().jwk(kid="same")))
         assert keys["same"].algorithm_name == "RS256"
 
     @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ class TestWhatIsUsable:
             b'{"keys": {}}',
             b'{"keys": "rsa-1"}',
             key_set(),
-            key_set(rsa_one().jwk(use="enc")),
+            key_set(shared_rsa_key().jwk(use="enc")),
         ],
     )
     def test_document_without_a_usable_key_is_no_key_set(self, document):
@@ -134,7 +134,7 @@ class TestWhatIsUsable:
         )
     )
     def test_whatever_else_is_listed_a_good_key_stays_usable(self, jwk):
-        good = ec_one().jwk(kid="good key")
+        good = shared_ec_key().jwk(kid="good key")
         assert usable_keys(key_set(jwk, good))["good key"].algorithm_name == "ES256"
 
 
@@ -152,7 +152,7 @@ class TestCache:
 
     def test_keys_are_fetched_again_after_an_hour(self, keys, endpoint, clock):
         keys.find("rsa-1")
-        endpoint.keys = (ec_one(),)
+        endpoint.keys = (shared_ec_key(),)
         clock.now += 3600
         assert keys.find("rsa-1") is None
         assert keys.find("ec-1") is not None
@@ -184,7 +184,7 @@ class TestCache:
 class TestSearch:
     def test_new_key_is_found_at_once(self, keys, endpoint):
         keys.find("rsa-1")
-        endpoint.keys = (rsa_one(), ec_one())
+        endpoint.keys = (shared_rsa_key(), shared_ec_key())
         assert keys.find("ec-1") is not None
         assert endpoint.fetches == 2
 
@@ -206,7 +206,7 @@ class TestSearch:
     def test_key_that_is_new_within_the_pause_is_found_after_it(self, keys, endpoint, clock):
         keys.find("rsa-1")
         keys.find("unknown")
-        endpoint.keys = (ec_one(),)
+        endpoint.keys = (shared_ec_key(),)
         clock.now += 29.9
         assert keys.find("ec-1") is None
         clock.now += 0.1
@@ -236,12 +236,12 @@ class TestSearch:
 
     def test_removed_key_is_gone_after_the_next_search(self, keys, endpoint):
         keys.find("rsa-1")
-        endpoint.keys = (ec_one(),)
+        endpoint.keys = (shared_ec_key(),)
         keys.find("ec-1")
         assert keys.find("rsa-1") is None
 
     def test_search_that_finds_no_key_set_keeps_the_keys(self, clock):
-        documents = iter([key_set(rsa_one().jwk()), b"garbage"])
+        documents = iter([key_set(shared_rsa_key().jwk()), b"garbage"])
         keys = KeySet(lambda: next(documents), clock)
         keys.find("rsa-1")
         with pytest.raises(KeysUnavailable):
@@ -281,13 +281,13 @@ class TestThreads:
             return [future.result(20) for future in [pool.submit(ask) for _ in range(self.THREADS)]]
 
     def test_one_thread_fetches_for_all(self, endpoint):
-        answers = self.ask_all_at_once(endpoint)
+        results = self.ask_all_at_once(endpoint)
         assert endpoint.fetches == 1
-        assert len({id(key) for key in answers}) == 1
-        assert answers[0].key_id == "rsa-1"
+        assert len({id(key) for key in results}) == 1
+        assert results[0].key_id == "rsa-1"
 
     def test_threads_that_waited_for_a_failed_fetch_share_the_failure(self, endpoint):
         endpoint.keys = None
-        answers = self.ask_all_at_once(endpoint)
+        results = self.ask_all_at_once(endpoint)
         assert endpoint.fetches == 1
-        assert all(isinstance(answer, KeysUnavailable) for answer in answers)
+        assert all(isinstance(result, KeysUnavailable) for result in results)

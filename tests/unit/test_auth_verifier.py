@@ -17,15 +17,15 @@ from tests.support.issuer import (
     ISSUER,
     SigningKey,
     ec_key,
-    ec_one,
     key_set,
     rsa_key,
-    rsa_one,
     segment,
+    shared_ec_key,
+    shared_rsa_key,
 )
 
 SETTINGS = AuthSettings.load({"AUTH_ISSUER": ISSUER, "AUTH_AUDIENCE": AUDIENCE})
-PUBLISHED = key_set(rsa_one().jwk(), ec_one().jwk())
+PUBLISHED = key_set(shared_rsa_key().jwk(), shared_ec_key().jwk())
 
 
 def no_fetch() -> bytes:
@@ -48,7 +48,7 @@ def parts(token: str) -> list[str]:
     return token.split(".")
 
 
-both_kinds = pytest.mark.parametrize("key", [rsa_one(), ec_one()], ids=["RS256", "ES256"])
+both_kinds = pytest.mark.parametrize("key", [shared_rsa_key(), shared_ec_key()], ids=["RS256", "ES256"])
 
 
 class TestGoodTokens:
@@ -58,14 +58,14 @@ class TestGoodTokens:
 
     @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR"])
     def test_scheme_is_taken_in_any_case(self, scheme):
-        assert VERIFIER.verify(f"{scheme} {rsa_one().token()}").subject == "clerk"
+        assert VERIFIER.verify(f"{scheme} {shared_rsa_key().token()}").subject == "clerk"
 
     def test_several_spaces_after_the_scheme_are_taken(self):
-        assert VERIFIER.verify(f"Bearer   {rsa_one().token()}").subject == "clerk"
+        assert VERIFIER.verify(f"Bearer   {shared_rsa_key().token()}").subject == "clerk"
 
     @pytest.mark.parametrize("audience", [AUDIENCE, [AUDIENCE], ["other", AUDIENCE]])
     def test_audience_may_be_one_or_several(self, audience):
-        assert verify(rsa_one().token(aud=audience)).subject == "clerk"
+        assert verify(shared_rsa_key().token(aud=audience)).subject == "clerk"
 
     @pytest.mark.parametrize("claim", ["scope", "scp"])
     @pytest.mark.parametrize(
@@ -74,71 +74,71 @@ class TestGoodTokens:
         ids=["string", "list"],
     )
     def test_scopes_are_read_from_either_claim_in_either_form(self, claim, value):
-        token = rsa_one().token(**{"scope": None, claim: value})
+        token = shared_rsa_key().token(**{"scope": None, claim: value})
         assert verify(token).scopes == {"openid", "inventory:read", "inventory:write"}
 
     def test_scopes_of_both_claims_are_added_up(self):
-        assert verify(rsa_one().token(scope="a", scp=["b"])).scopes == {"a", "b"}
+        assert verify(shared_rsa_key().token(scope="a", scp=["b"])).scopes == {"a", "b"}
 
     @pytest.mark.parametrize(
         "value", [None, 7, True, {"inventory:read": 1}, [], [7, None, ["inventory:read"]]]
     )
     def test_token_without_readable_scopes_is_good_and_carries_none(self, value):
-        assert verify(rsa_one().token(scope=value)).scopes == frozenset()
+        assert verify(shared_rsa_key().token(scope=value)).scopes == frozenset()
 
     def test_subject_may_have_256_characters(self):
-        assert verify(rsa_one().token(sub="é" * 256)).subject == "é" * 256
+        assert verify(shared_rsa_key().token(sub="é" * 256)).subject == "é" * 256
 
     def test_header_may_name_a_type(self):
-        assert verify(rsa_one().token({"typ": "at+jwt"})).subject == "clerk"
+        assert verify(shared_rsa_key().token({"typ": "at+jwt"})).subject == "clerk"
 
 
 class TestTime:
     def test_expired_token_is_refused(self):
-        refused(rsa_one().token(exp=int(time.time()) - 31), "ExpiredSignatureError")
+        refused(shared_rsa_key().token(exp=int(time.time()) - 31), "ExpiredSignatureError")
 
     def test_token_that_expired_within_the_leeway_is_good(self):
-        assert verify(rsa_one().token(exp=int(time.time()) - 20)).subject == "clerk"
+        assert verify(shared_rsa_key().token(exp=int(time.time()) - 20)).subject == "clerk"
 
     def test_token_that_is_not_yet_valid_is_refused(self):
-        refused(rsa_one().token(nbf=int(time.time()) + 40), "ImmatureSignatureError")
+        refused(shared_rsa_key().token(nbf=int(time.time()) + 40), "ImmatureSignatureError")
 
     def test_token_that_becomes_valid_within_the_leeway_is_good(self):
-        assert verify(rsa_one().token(nbf=int(time.time()) + 20)).subject == "clerk"
+        assert verify(shared_rsa_key().token(nbf=int(time.time()) + 20)).subject == "clerk"
 
     def test_token_issued_in_the_future_is_refused(self):
-        refused(rsa_one().token(iat=int(time.time()) + 40), "ImmatureSignatureError")
+        refused(shared_rsa_key().token(iat=int(time.time()) + 40), "ImmatureSignatureError")
 
     @pytest.mark.parametrize("claim", ["exp", "nbf"])
     @pytest.mark.parametrize("value", ["soon", [], {}, 1e400, float("nan")])
     def test_moment_that_is_no_number_is_refused(self, claim, value):
-        refused(rsa_one().token(**{claim: value}), "DecodeError")
+        refused(shared_rsa_key().token(**{claim: value}), "DecodeError")
 
 
 class TestClaims:
     @pytest.mark.parametrize("issuer", [ISSUER.rstrip("/"), ISSUER + "x", ISSUER.upper(), "", 7, [ISSUER]])
     def test_other_issuer_is_refused(self, issuer):
-        refused(rsa_one().token(iss=issuer), "InvalidIssuerError")
+        refused(shared_rsa_key().token(iss=issuer), "InvalidIssuerError")
 
     @pytest.mark.parametrize("audience", ["other", ["other"], "IMS", f"{AUDIENCE} other", {AUDIENCE: 1}, [7]])
     def test_other_audience_is_refused(self, audience):
-        refused(rsa_one().token(aud=audience), "InvalidAudienceError")
+        refused(shared_rsa_key().token(aud=audience), "InvalidAudienceError")
 
     @pytest.mark.parametrize("claim", ["exp", "iss", "aud", "sub"])
     def test_token_without_a_required_claim_is_refused(self, claim):
-        refused(rsa_one().token(**{claim: None}), "MissingRequiredClaimError")
+        refused(shared_rsa_key().token(**{claim: None}), "MissingRequiredClaimError")
 
     @pytest.mark.parametrize("subject", ["", "s" * 257, "two\nlines", "\ud800", "nul\0"])
     def test_subject_that_records_and_logs_cannot_hold_is_refused(self, subject):
-        refused(rsa_one().token(sub=subject), "^sub is")
+        refused(shared_rsa_key().token(sub=subject), "^sub is")
 
     @pytest.mark.parametrize("subject", [7, ["clerk"], {"name": "clerk"}])
     def test_subject_that_is_no_string_is_refused(self, subject):
-        refused(rsa_one().token(sub=subject), "InvalidSubjectError")
+        refused(shared_rsa_key().token(sub=subject), "InvalidSubjectError")
 
     @pytest.mark.parametrize("payload", [b"", b"[]", b"null", b'"x"', b"{", b"\xff", b"[" * 4000])
     def test_signed_payload_that_is_no_object_is_refused(self, payload):
-        refused(rsa_one().signed(payload), "DecodeError")
+        refused(shared_rsa_key().signed(payload), "DecodeError")
 
 
 class TestForgeries:
@@ -150,7 +150,9 @@ class TestForgeries:
         stranger = rsa_key(key.kid) if key.algorithm == "RS256" else ec_key(key.kid)
         refused(stranger.token(), "InvalidSignatureError")
 
-    @pytest.mark.parametrize(("signer", "named"), [(rsa_one(), ec_one()), (ec_one(), rsa_one())])
+    @pytest.mark.parametrize(
+        ("signer", "named"), [(shared_rsa_key(), shared_ec_key()), (shared_ec_key(), shared_rsa_key())]
+    )
     def test_key_verifies_only_the_algorithm_of_its_type(self, signer, named):
         refused(signer.token({"kid": named.kid}), "InvalidAlgorithmError")
 
@@ -159,7 +161,7 @@ class TestForgeries:
     )
     @pytest.mark.parametrize("signature", ["", "AAAA"])
     def test_other_algorithms_are_refused_before_a_key_is_asked_for(self, alg, signature):
-        payload = parts(rsa_one().token())[1]
+        payload = parts(shared_rsa_key().token())[1]
         token = f"{segment({'alg': alg, 'kid': 'rsa-1'})}.{payload}.{signature}"
         with pytest.raises(Unauthenticated, match=r"^an algorithm other than"):
             Verifier(SETTINGS, KeySet(no_fetch)).verify(f"Bearer {token}")
@@ -167,15 +169,15 @@ class TestForgeries:
     @pytest.mark.parametrize("form", ["PEM", "DER", "PKCS1 PEM", "JWK", "modulus"])
     @pytest.mark.parametrize("alg", ["HS256", "RS256"])
     def test_hmac_with_the_public_key_as_secret_is_refused(self, form, alg):
-        public = rsa_one().private.public_key()
+        public = shared_rsa_key().private.public_key()
         secret = {
             "PEM": public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
             "DER": public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
             "PKCS1 PEM": public.public_bytes(Encoding.PEM, PublicFormat.PKCS1),
-            "JWK": json.dumps(rsa_one().jwk()).encode(),
-            "modulus": rsa_one().jwk()["n"].encode(),
+            "JWK": json.dumps(shared_rsa_key().jwk()).encode(),
+            "modulus": shared_rsa_key().jwk()["n"].encode(),
         }[form]
-        signing_input = f"{segment({'alg': alg, 'kid': 'rsa-1'})}.{parts(rsa_one().token())[1]}"
+        signing_input = f"{segment({'alg': alg, 'kid': 'rsa-1'})}.{parts(shared_rsa_key().token())[1]}"
         digest = hmac.new(secret, signing_input.encode(), hashlib.sha256).digest()
         refused(f"{signing_input}.{segment(digest)}", "algorithm|InvalidSignatureError")
 
@@ -203,24 +205,24 @@ class TestForgeries:
 
     def test_token_without_a_kid_is_refused_before_a_key_is_asked_for(self):
         with pytest.raises(Unauthenticated, match=r"^no kid$"):
-            Verifier(SETTINGS, KeySet(no_fetch)).verify(f"Bearer {rsa_one().token({'kid': None})}")
+            Verifier(SETTINGS, KeySet(no_fetch)).verify(f"Bearer {shared_rsa_key().token({'kid': None})}")
 
     @pytest.mark.parametrize("kid", [1, True, ["rsa-1"], {"rsa-1": 1}])
     def test_kid_that_is_no_string_is_refused(self, kid):
         header = segment({"alg": "RS256", "kid": kid})
-        _, payload, signature = parts(rsa_one().token())
+        _, payload, signature = parts(shared_rsa_key().token())
         refused(f"{header}.{payload}.{signature}", "InvalidTokenError")
 
     @pytest.mark.parametrize("crit", [["exp"], ["b64", "x"], [], "b64", None, [7]])
     def test_critical_header_that_is_not_understood_is_refused(self, crit):
         header = {"alg": "RS256", "kid": "rsa-1", "crit": crit, "exp": 1, "x": 1, "b64": True}
-        signing_input = f"{segment(header)}.{parts(rsa_one().token())[1]}"
-        refused(f"{signing_input}.{signature_of(rsa_one(), signing_input)}", "InvalidTokenError")
+        signing_input = f"{segment(header)}.{parts(shared_rsa_key().token())[1]}"
+        refused(f"{signing_input}.{signature_of(shared_rsa_key(), signing_input)}", "InvalidTokenError")
 
     def test_detached_payload_is_refused(self):
         header = {"alg": "RS256", "kid": "rsa-1", "crit": ["b64"], "b64": False}
         signing_input = f"{segment(header)}."
-        refused(f"{signing_input}.{signature_of(rsa_one(), signing_input)}", "DecodeError")
+        refused(f"{signing_input}.{signature_of(shared_rsa_key(), signing_input)}", "DecodeError")
 
 
 def signature_of(key: SigningKey, signing_input: str) -> str:
@@ -257,17 +259,17 @@ class TestAuthorizationHeader:
     )
     def test_header_that_is_not_one_bearer_token_is_refused(self, form):
         with pytest.raises(Unauthenticated, match=r"^not one bearer token"):
-            VERIFIER.verify(form.format(token=rsa_one().token()))
+            VERIFIER.verify(form.format(token=shared_rsa_key().token()))
 
     def test_header_may_be_8192_characters_long_and_no_longer(self):
-        empty = len(f"Bearer {rsa_one().token(pad='')}")
+        empty = len(f"Bearer {shared_rsa_key().token(pad='')}")
         fill = (8192 - empty) // 4 * 3
-        assert VERIFIER.verify(f"Bearer {rsa_one().token(pad='x' * fill)}").subject == "clerk"
+        assert VERIFIER.verify(f"Bearer {shared_rsa_key().token(pad='x' * fill)}").subject == "clerk"
         with pytest.raises(Unauthenticated, match="too long"):
-            VERIFIER.verify(f"Bearer {rsa_one().token(pad='x' * (fill + 8))}")
+            VERIFIER.verify(f"Bearer {shared_rsa_key().token(pad='x' * (fill + 8))}")
 
     def test_long_or_odd_kid_is_told_in_short_and_in_ascii(self):
-        token = rsa_one().token({"kid": "\né" + "k" * 500})
+        token = shared_rsa_key().token({"kid": "\né" + "k" * 500})
         with pytest.raises(Unauthenticated) as refusal:
             verify(token)
         assert str(refusal.value) == "unknown kid '\\n\\xe9" + "k" * 62 + "'"
@@ -286,14 +288,14 @@ class TestSettingsAndKeys:
     def test_empty_settings_deny_all_without_a_fetch(self, environ):
         verifier = Verifier(AuthSettings.load(environ), KeySet(no_fetch))
         with pytest.raises(Unauthenticated, match="is empty"):
-            verifier.verify(f"Bearer {rsa_one().token(iss='', aud='')}")
+            verifier.verify(f"Bearer {shared_rsa_key().token(iss='', aud='')}")
 
     def test_token_is_not_judged_while_there_are_no_keys(self):
         def down() -> bytes:
             raise KeysUnavailable("down")
 
         with pytest.raises(KeysUnavailable, match="down"):
-            Verifier(SETTINGS, KeySet(down)).verify(f"Bearer {rsa_one().token()}")
+            Verifier(SETTINGS, KeySet(down)).verify(f"Bearer {shared_rsa_key().token()}")
 
     @pytest.mark.parametrize("issuer", ["https://issuer.example", "https://issuer.example/"])
     def test_keys_are_under_the_issuer_by_default(self, issuer):
@@ -346,7 +348,7 @@ class TestAnythingElse:
     )
     def test_signed_claims_are_refused_or_give_a_caller(self, claims):
         payload = {"iss": ISSUER, "aud": AUDIENCE, "sub": "clerk", "exp": time.time() + 60, **claims}
-        token = ec_one().signed(json.dumps(payload).encode())
+        token = shared_ec_key().signed(json.dumps(payload).encode())
         try:
             assert verify(token).subject == payload["sub"]
         except Unauthenticated as refusal:

@@ -11,30 +11,30 @@ import pytest
 
 from tests.support.invariants import State, check, check_transaction
 from tests.support.messages import release, reserve
-from tests.unit.consumer.shop import TRANSACT, Shop
+from tests.unit.consumer.consumer_harness import TRANSACT, ConsumerHarness
 
 INITIAL = {"A": 9, "B": 1}
 
 
-def settled() -> tuple[Shop, State]:
-    shop = Shop(INITIAL)
+def settled() -> tuple[ConsumerHarness, State]:
+    harness = ConsumerHarness(INITIAL)
     bodies = [
         reserve("kept", {"A": 2}),
         reserve("short", {"A": 1, "B": 2}),
         reserve("undone", {"A": 3}),
         release("tomb"),
     ]
-    assert shop.settle(*bodies, "poison") == [4]
-    assert shop.settle(release("undone"), release("short")) == []
-    tables = shop.stage.dynamodb.snapshot()
+    assert harness.settle(*bodies, "poison") == [4]
+    assert harness.settle(release("undone"), release("short")) == []
+    tables = harness.stage.dynamodb.snapshot()
     state = State(
-        inventory=json.loads(json.dumps(list(tables[shop.stage.tables.inventory_table].values()))),
-        records=json.loads(json.dumps(list(tables[shop.stage.tables.processed_events_table].values()))),
-        answers=[sent.body for sent in shop.stage.sqs.history],
-        sent=[*shop.sent, "poison"],
+        inventory=json.loads(json.dumps(list(tables[harness.stage.tables.inventory_table].values()))),
+        records=json.loads(json.dumps(list(tables[harness.stage.tables.processed_events_table].values()))),
+        answers=[sent.body for sent in harness.stage.sqs.history],
+        sent=[*harness.sent, "poison"],
         dead=["poison"],
     )
-    return shop, state
+    return harness, state
 
 
 def record(state: State, order_id: str) -> Any:
@@ -186,11 +186,11 @@ def test_a_spoilt_state_is_noticed(spoil: Callable[[State], State], invariant: s
 
 class TestTransaction:
     def committed(self) -> list[Any]:
-        shop = Shop({"A": 3, "B": 1})
-        shop.settle(
+        harness = ConsumerHarness({"A": 3, "B": 1})
+        harness.settle(
             reserve("a", {"A": 2}), reserve("b", {"A": 2}), reserve("c", {"B": 9}), reserve("d", {"X": 1})
         )
-        (*_, last) = [call for call in shop.script.calls if call.operation == TRANSACT]
+        (*_, last) = [call for call in harness.script.calls if call.operation == TRANSACT]
         return list(json.loads(json.dumps(last.parameters["TransactItems"])))
 
     def test_a_good_one_passes(self) -> None:

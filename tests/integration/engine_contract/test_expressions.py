@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.integration.engine_contract.asking import invalid, n, s
+from tests.integration.engine_contract.assertions import invalid, n, s
 from tests.integration.engine_contract.conftest import World
 
 VALUES = {

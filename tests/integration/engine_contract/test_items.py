@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.engine_contract.asking import code, invalid, n, refused, s
+from tests.integration.engine_contract.assertions import code, invalid, n, refused, s
 from tests.integration.engine_contract.conftest import World
 
 WORLD = {"sku": s("A"), "quantity": n(5), "note": s("é"), "tags": {"M": {"a": n(1), "b": {"L": [s("x")]}}}}

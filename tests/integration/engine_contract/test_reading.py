@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ParamValidationError
 
-from tests.integration.engine_contract.asking import invalid, n, s
+from tests.integration.engine_contract.assertions import invalid, n, s
 from tests.integration.engine_contract.conftest import World
 
 

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.engine_contract.asking import invalid, n, s
+from tests.integration.engine_contract.assertions import invalid, n, s
 from tests.integration.engine_contract.conftest import World
 
 ITEM = {"quantity": n(5), "label": s("abc")}

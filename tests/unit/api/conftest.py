@@ -4,7 +4,7 @@ import pytest
 
 from chalicelib import clients
 from tests.support.engines import FakeStage, Network, Scripted, fake_stage
-from tests.support.rest import Rest, forget_clients
+from tests.support.rest import RestClient, reset_clients
 
 
 @pytest.fixture
@@ -20,11 +20,11 @@ def script() -> Scripted:
 
 
 @pytest.fixture
-def rest(stage: FakeStage, script: Scripted, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rest]:
+def rest(stage: FakeStage, script: Scripted, monkeypatch: pytest.MonkeyPatch) -> Iterator[RestClient]:
     """The REST API on `stage`."""
-    forget_clients()
+    reset_clients()
     # The composition root is the one seam where a client can be passed in.
     monkeypatch.setattr(clients, "dynamodb", lambda: Network(script).client(stage.dynamodb))
     monkeypatch.setattr(clients, "tables", lambda: stage.tables)
-    yield Rest()
-    forget_clients()
+    yield RestClient()
+    reset_clients()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from chalicelib import clients
 from chalicelib.telemetry import logger
 from tests.support.engines import Scripted, faults
-from tests.support.rest import Rest, threaded_app
+from tests.support.rest import RestClient, threaded_app
 
 PRODUCT = {"sku": "A", "name": "a", "price": 1}
 
@@ -30,7 +30,7 @@ def lines(log: StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in log.getvalue().splitlines()]
 
 
-def test_health_is_open_and_needs_no_aws(rest: Rest, script: Scripted) -> None:
+def test_health_is_open_and_needs_no_aws(rest: RestClient, script: Scripted) -> None:
     assert rest.get("/health").json == {"status": "ok"}
     assert script.results == []
     assert threaded_app().routes["/health"]["GET"].authorizer is None
@@ -62,27 +62,33 @@ def test_every_other_route_asks_for_a_token() -> None:
         ("/health", "GET"),
     ],
 )
-def test_another_method_is_refused_and_told_which_are_allowed(rest: Rest, path: str, allowed: str) -> None:
+def test_another_method_is_refused_and_told_which_are_allowed(
+    rest: RestClient, path: str, allowed: str
+) -> None:
     for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} - set(allowed.split(", ")):
-        answer = rest.call(method, path, "not even JSON")
-        assert (answer.status, answer.code, answer.headers["allow"]) == (405, "METHOD_NOT_ALLOWED", allowed)
+        response = rest.call(method, path, "not even JSON")
+        assert (response.status, response.code, response.headers["allow"]) == (
+            405,
+            "METHOD_NOT_ALLOWED",
+            allowed,
+        )
 
 
-def test_a_head_has_no_body(rest: Rest) -> None:
-    answer = rest.call("HEAD", "/products")
-    assert (answer.status, answer.json) == (405, None)
+def test_a_head_has_no_body(rest: RestClient) -> None:
+    response = rest.call("HEAD", "/products")
+    assert (response.status, response.json) == (405, None)
 
 
-def test_a_path_is_decoded_once(rest: Rest) -> None:
+def test_a_path_is_decoded_once(rest: RestClient) -> None:
     rest.post("/products", PRODUCT)
     assert rest.get("/products/%41").status == 200
     for path in ("/products/%2541", "/products/a%2Fb", "/products/%ff", "/products/A+B", "/products/%00"):
-        answer = rest.get(path)
-        assert (answer.status, answer.code, answer.fields) == (400, "VALIDATION_ERROR", ["sku"])
+        response = rest.get(path)
+        assert (response.status, response.code, response.fields) == (400, "VALIDATION_ERROR", ["sku"])
 
 
-def test_a_call_leaves_one_line_of_log(rest: Rest, log: StringIO) -> None:
-    answer = rest.get("/inventory/A")
+def test_a_call_leaves_one_line_of_log(rest: RestClient, log: StringIO) -> None:
+    response = rest.get("/inventory/A")
     (line,) = lines(log)
     assert line["duration_ms"] >= 0
     assert {name: line[name] for name in ("level", "method", "route", "status", "code")} == {
@@ -92,10 +98,10 @@ def test_a_call_leaves_one_line_of_log(rest: Rest, log: StringIO) -> None:
         "status": 404,
         "code": "NOT_FOUND",
     }
-    assert line["correlation_id"] == answer.json["request_id"]
+    assert line["correlation_id"] == response.json["request_id"]
 
 
-def test_no_log_holds_what_callers_sent(rest: Rest, log: StringIO) -> None:
+def test_no_log_holds_what_callers_sent(rest: RestClient, log: StringIO) -> None:
     rest.post("/products", PRODUCT | {"name": "secret"}, Authorization="secret")
     rest.post("/products", PRODUCT | {"name": "secret"}, Authorization="secret")
     rest.post("/products", {"name": ["secret"]}, Authorization="secret")
@@ -105,16 +111,16 @@ def test_no_log_holds_what_callers_sent(rest: Rest, log: StringIO) -> None:
 
 
 def test_an_error_of_ours_is_logged_in_full_and_shown_not_at_all(
-    rest: Rest, log: StringIO, monkeypatch: pytest.MonkeyPatch
+    rest: RestClient, log: StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken() -> Any:
         raise RuntimeError("the inner secret")
 
     monkeypatch.setattr(clients, "inventory", broken)
-    answer = rest.get("/inventory/A")
-    assert (answer.status, answer.code) == (500, "INTERNAL_ERROR")
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert "secret" not in json.dumps(answer.json)
+    response = rest.get("/inventory/A")
+    assert (response.status, response.code) == (500, "INTERNAL_ERROR")
+    assert response.headers["content-type"] == "application/problem+json"
+    assert "secret" not in json.dumps(response.json)
     (line,) = lines(log)
     assert line["level"] == "ERROR"
     assert "the inner secret" in line["exception"]
@@ -129,24 +135,24 @@ def test_an_error_of_ours_is_logged_in_full_and_shown_not_at_all(
     ],
 )
 def test_a_failing_table_is_told_by_what_the_caller_can_do(
-    rest: Rest, script: Scripted, fault: Any, status: int, code: str
+    rest: RestClient, script: Scripted, fault: Any, status: int, code: str
 ) -> None:
     script.by_operation["get_item"] = [fault]
-    answer = rest.get("/inventory/A")
-    assert (answer.status, answer.code) == (status, code)
-    assert answer.headers.get("retry-after") == ("1" if status == 503 else None)
+    response = rest.get("/inventory/A")
+    assert (response.status, response.code) == (status, code)
+    assert response.headers.get("retry-after") == ("1" if status == 503 else None)
 
 
 def test_contention_is_told_with_when_to_try_again(
-    rest: Rest, script: Scripted, monkeypatch: pytest.MonkeyPatch
+    rest: RestClient, script: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chalicelib.store.transact.time.sleep", lambda _: None)
     script.by_operation["transact_write_items"] = [faults.Conflict()] * 8
-    answer = rest.post("/products", PRODUCT)
-    assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "CONTENDED", "1")
+    response = rest.post("/products", PRODUCT)
+    assert (response.status, response.code, response.headers["retry-after"]) == (503, "CONTENDED", "1")
 
 
-def test_without_an_id_from_the_gateway_the_functions_own_names_the_request(rest: Rest) -> None:
+def test_without_an_id_from_the_gateway_the_functions_own_names_the_request(rest: RestClient) -> None:
     event = rest.event("GET", "/products/%20")
     del event["requestContext"]["requestId"]
     said = threaded_app()(event, SimpleNamespace(aws_request_id="lambda-request"))
@@ -154,12 +160,12 @@ def test_without_an_id_from_the_gateway_the_functions_own_names_the_request(rest
     assert json.loads(threaded_app()(event, None)["body"])["request_id"] == ""
 
 
-def test_a_location_leads_to_the_new_product(rest: Rest) -> None:
+def test_a_location_leads_to_the_new_product(rest: RestClient) -> None:
     assert rest.post("/products", PRODUCT).headers["location"] == "/api/products/A"
 
 
 @pytest.mark.parametrize("path", ["/base/products/", None])
-def test_a_location_is_relative_to_the_path_that_was_called(rest: Rest, path: str | None) -> None:
+def test_a_location_is_relative_to_the_path_that_was_called(rest: RestClient, path: str | None) -> None:
     event = rest.event("POST", "/products")
     event |= {"headers": {"content-type": "application/json"}, "body": json.dumps(PRODUCT)}
     if path:
@@ -170,7 +176,7 @@ def test_a_location_is_relative_to_the_path_that_was_called(rest: Rest, path: st
     assert said["headers"]["Location"] == ("/base/products/A" if path else "/products/A")
 
 
-def test_a_body_that_is_badly_encoded_is_refused(rest: Rest) -> None:
+def test_a_body_that_is_badly_encoded_is_refused(rest: RestClient) -> None:
     event = rest.event("POST", "/products")
     event |= {"headers": {"content-type": "application/json"}, "body": "a", "isBase64Encoded": True}
     said = threaded_app()(event, None)
@@ -187,7 +193,7 @@ def test_a_body_that_is_badly_encoded_is_refused(rest: Rest) -> None:
         ("POST", "/inventory/A/adjustments"),
     ],
 )
-def test_every_call_with_a_body_is_strict_about_it(rest: Rest, method: str, path: str) -> None:
+def test_every_call_with_a_body_is_strict_about_it(rest: RestClient, method: str, path: str) -> None:
     expected = {
         ('{"a":', "application/json"): (400, "INVALID_JSON"),
         ("", "application/json"): (400, "INVALID_JSON"),
@@ -196,11 +202,11 @@ def test_every_call_with_a_body_is_strict_about_it(rest: Rest, method: str, path
         ("[]", "application/json"): (400, "VALIDATION_ERROR"),
         ("{}", "text/plain"): (415, "UNSUPPORTED_MEDIA_TYPE"),
     }
-    answers = {
+    responses = {
         (body, content_type): rest.call(method, path, body, headers={"Content-Type": content_type})
         for body, content_type in expected
     }
-    assert {asked: (answer.status, answer.code) for asked, answer in answers.items()} == expected
+    assert {asked: (response.status, response.code) for asked, response in responses.items()} == expected
 
 
 bodies = st.binary(max_size=100) | st.recursive(
@@ -229,5 +235,5 @@ bodies = st.binary(max_size=100) | st.recursive(
     bodies,
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
-def test_no_body_is_our_own_error(rest: Rest, where: tuple[str, str], body: bytes) -> None:
+def test_no_body_is_our_own_error(rest: RestClient, where: tuple[str, str], body: bytes) -> None:
     assert rest.call(*where, body).status < 500

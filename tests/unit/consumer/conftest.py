@@ -15,7 +15,7 @@ Logs = Callable[[], list[dict[str, Any]]]
 
 @pytest.fixture(autouse=True)
 def output() -> Iterator[io.StringIO]:
-    """What the consumer logs; metrics that this test or one before it leaves behind are dropped."""
+    """What the consumer logs; drops metrics that this or an earlier test left behind."""
     metrics.clear_metrics()
     written = io.StringIO()
     handlers = [h for h in logging.getLogger(SERVICE).handlers if isinstance(h, logging.StreamHandler)]
@@ -29,5 +29,5 @@ def output() -> Iterator[io.StringIO]:
 
 @pytest.fixture
 def logs(output: io.StringIO) -> Logs:
-    """The log so far, one entry a line."""
+    """Returns the log so far, one entry per line."""
     return lambda: [json.loads(line) for line in output.getvalue().splitlines()]

@@ -1,6 +1,6 @@
 from chalicelib.consumer.hints import MAX_SKUS, Hints
 from tests.support.messages import reserve
-from tests.unit.consumer.shop import MARK, READ, SEND, TRANSACT, Shop
+from tests.unit.consumer.consumer_harness import MARK, READ, SEND, TRANSACT, ConsumerHarness
 
 
 class TestHints:
@@ -19,42 +19,42 @@ class TestHints:
 
 class TestInUse:
     def test_of_a_sku_sold_out_lately_the_stock_is_read_first(self) -> None:
-        shop = Shop({"A": 1})
-        shop.settle(reserve("a", {"A": 1}), reserve("b", {"A": 1}))
-        assert shop.settle(reserve("c", {"A": 1})) == []
-        assert shop.calls == [READ, TRANSACT, SEND, MARK]
-        assert shop.told()["c"] == ["ReservationFailed"]
-        shop.check()
+        harness = ConsumerHarness({"A": 1})
+        harness.settle(reserve("a", {"A": 1}), reserve("b", {"A": 1}))
+        assert harness.settle(reserve("c", {"A": 1})) == []
+        assert harness.calls == [READ, TRANSACT, SEND, MARK]
+        assert harness.answer_types()["c"] == ["ReservationFailed"]
+        harness.check()
 
     def test_of_a_sku_unknown_lately_too(self) -> None:
-        shop = Shop({})
-        shop.settle(reserve("a", {"X": 1}))
-        assert shop.settle(reserve("b", {"X": 1})) == []
-        assert shop.calls == [READ, TRANSACT, SEND, MARK]
+        harness = ConsumerHarness({})
+        harness.settle(reserve("a", {"X": 1}))
+        assert harness.settle(reserve("b", {"X": 1})) == []
+        assert harness.calls == [READ, TRANSACT, SEND, MARK]
 
     def test_one_that_is_wrong_by_now_turns_no_order_away(self) -> None:
-        shop = Shop({"A": 0})
-        shop.settle(reserve("a", {"A": 1}), reserve("x", {"X": 1}))
-        shop.initial |= {"A": 5, "X": 5}
-        shop.set_stock("A", 5)
-        shop.set_stock("X", 5)
-        assert shop.settle(reserve("b", {"A": 1, "X": 1})) == []
-        assert shop.told()["b"] == ["Reserved"]
-        assert shop.settle(reserve("c", {"A": 1, "X": 1})) == []
-        assert shop.calls == [TRANSACT, SEND, MARK]
-        shop.check()
+        harness = ConsumerHarness({"A": 0})
+        harness.settle(reserve("a", {"A": 1}), reserve("x", {"X": 1}))
+        harness.initial |= {"A": 5, "X": 5}
+        harness.set_stock("A", 5)
+        harness.set_stock("X", 5)
+        assert harness.settle(reserve("b", {"A": 1, "X": 1})) == []
+        assert harness.answer_types()["b"] == ["Reserved"]
+        assert harness.settle(reserve("c", {"A": 1, "X": 1})) == []
+        assert harness.calls == [TRANSACT, SEND, MARK]
+        harness.check()
 
     def test_one_that_is_too_high_by_now_sells_nothing_that_is_not_there(self) -> None:
-        shop = Shop({"A": 5, "B": 0})
-        shop.settle(reserve("a", {"A": 1, "B": 1}))
-        shop.set_stock("A", 0)
-        shop.initial["A"] = 0
-        assert shop.settle(reserve("b", {"A": 1})) == []
-        assert shop.told()["b"] == ["ReservationFailed"]
-        shop.check()
+        harness = ConsumerHarness({"A": 5, "B": 0})
+        harness.settle(reserve("a", {"A": 1, "B": 1}))
+        harness.set_stock("A", 0)
+        harness.initial["A"] = 0
+        assert harness.settle(reserve("b", {"A": 1})) == []
+        assert harness.answer_types()["b"] == ["ReservationFailed"]
+        harness.check()
 
     def test_what_is_not_known_to_be_short_is_not_read(self) -> None:
-        shop = Shop({"A": 5, "B": 0})
-        shop.settle(reserve("a", {"A": 1, "B": 1}))
-        assert shop.settle(reserve("b", {"A": 1})) == []
-        assert shop.calls == [TRANSACT, SEND, MARK]
+        harness = ConsumerHarness({"A": 5, "B": 0})
+        harness.settle(reserve("a", {"A": 1, "B": 1}))
+        assert harness.settle(reserve("b", {"A": 1})) == []
+        assert harness.calls == [TRANSACT, SEND, MARK]

@@ -18,7 +18,7 @@ from tests.support.engines.faults import Conflict, Partial, throttled
 from tests.support.engines.network import Call
 from tests.support.messages import release, reserve, text
 from tests.unit.consumer.conftest import Logs
-from tests.unit.consumer.shop import MARK, READ, SEND, TRANSACT, Shop
+from tests.unit.consumer.consumer_harness import MARK, READ, SEND, TRANSACT, ConsumerHarness
 
 SECRET = "customer with a secret name"
 
@@ -46,10 +46,10 @@ def emitted(capsys: pytest.CaptureFixture[str]) -> Values:
 
 class TestMetrics:
     def test_of_a_batch_that_goes_well(self, capsys: pytest.CaptureFixture[str]) -> None:
-        shop = Shop({"A": 9})
-        messages = [shop.message(reserve(f"o{n}", {"A": 1})) for n in range(3)]
-        shop.stage.clock.advance(1.5)
-        shop.deliver(messages)
+        harness = ConsumerHarness({"A": 9})
+        messages = [harness.message(reserve(f"o{n}", {"A": 1})) for n in range(3)]
+        harness.stage.clock.advance(1.5)
+        harness.deliver(messages)
         assert emitted(capsys) == {
             "BatchSize": [3],
             "GroupSize": [3],
@@ -59,8 +59,8 @@ class TestMetrics:
         }
 
     def test_of_rejections_by_reason(self, capsys: pytest.CaptureFixture[str]) -> None:
-        shop = Shop({"A": 1})
-        shop.settle(
+        harness = ConsumerHarness({"A": 1})
+        harness.settle(
             reserve("a", {"A": 1}),
             reserve("b", {"A": 1}),
             reserve("c", {"A": 1}),
@@ -78,19 +78,19 @@ class TestMetrics:
         }
 
     def test_of_releases(self, capsys: pytest.CaptureFixture[str]) -> None:
-        shop = Shop({"A": 9})
-        shop.settle(*(reserve(f"o{n}", {"A": 1}) for n in range(3)))
+        harness = ConsumerHarness({"A": 9})
+        harness.settle(*(reserve(f"o{n}", {"A": 1}) for n in range(3)))
         emitted(capsys)
-        shop.settle(*(release(f"o{n}") for n in range(4)))
+        harness.settle(*(release(f"o{n}") for n in range(4)))
         values = emitted(capsys)
         assert (values["OrdersReleased"], values["GroupSize"], values["BatchSize"]) == ([4], [4], [4])
         assert len(values["TimeToAnswer"]) == 4
 
     def test_of_duplicates_mismatches_and_poison(self, capsys: pytest.CaptureFixture[str]) -> None:
-        shop = Shop({"A": 9})
-        shop.settle(reserve("a", {"A": 1}), reserve("b", {"A": 1}))
+        harness = ConsumerHarness({"A": 9})
+        harness.settle(reserve("a", {"A": 1}), reserve("b", {"A": 1}))
         emitted(capsys)
-        assert shop.settle(
+        assert harness.settle(
             reserve("a", {"A": 1}), reserve("b", {"A": 2}), reserve("c", {"A": 1}), "{", "[]"
         ) == [3, 4]
         values = emitted(capsys)
@@ -104,30 +104,30 @@ class TestMetrics:
     def test_of_different_items_under_one_order_id_in_one_batch(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        shop = Shop({"A": 9})
-        shop.settle(reserve("a", {"A": 1}), reserve("a", {"A": 2}))
+        harness = ConsumerHarness({"A": 9})
+        harness.settle(reserve("a", {"A": 1}), reserve("a", {"A": 2}))
         assert emitted(capsys)["MismatchedOrders"] == [1]
 
     def test_of_a_tombstone_that_a_reserve_meets_no_mismatch(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        shop = Shop({"A": 9})
-        shop.settle(release("a"), reserve("a", {"A": 1}))
+        harness = ConsumerHarness({"A": 9})
+        harness.settle(release("a"), reserve("a", {"A": 1}))
         values = emitted(capsys)
         assert "MismatchedOrders" not in values
         assert values["OrdersReleased"] == [1]
 
     def test_of_retries(self, capsys: pytest.CaptureFixture[str]) -> None:
-        shop = Shop({"A": 9})
-        shop.fail(TRANSACT, throttled, Conflict([0]))
-        shop.settle(reserve("a", {"A": 1}))
+        harness = ConsumerHarness({"A": 9})
+        harness.fail(TRANSACT, throttled, Conflict([0]))
+        harness.settle(reserve("a", {"A": 1}))
         assert emitted(capsys)["Retries"] == [1, 1]
 
     def test_of_what_failed(self, capsys: pytest.CaptureFixture[str]) -> None:
-        shop = Shop({"A": 9})
-        shop.fail(SEND, Partial([0], "InvalidMessageContents", sender_fault=True))
+        harness = ConsumerHarness({"A": 9})
+        harness.fail(SEND, Partial([0], "InvalidMessageContents", sender_fault=True))
         twice = reserve("a", {"A": 1})
-        assert shop.settle(twice, twice, reserve("b", {"A": 1})) == [0, 1]
+        assert harness.settle(twice, twice, reserve("b", {"A": 1})) == [0, 1]
         values = emitted(capsys)
         assert values["MessagesFailed"] == [2]
         assert len(values["TimeToAnswer"]) == 1
@@ -135,42 +135,42 @@ class TestMetrics:
     def test_a_release_that_was_not_answered_has_no_time_to_answer(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        shop = Shop({"A": 9})
-        shop.fail(SEND, Partial([0], "InvalidMessageContents", sender_fault=True))
-        assert shop.settle(reserve("a", {"A": 1})) == [0]
+        harness = ConsumerHarness({"A": 9})
+        harness.fail(SEND, Partial([0], "InvalidMessageContents", sender_fault=True))
+        assert harness.settle(reserve("a", {"A": 1})) == [0]
         emitted(capsys)
 
         def denied(call: Call) -> Any:
             raise call.refuse(invalid("no"))
 
-        shop.fail(TRANSACT, denied)
-        assert shop.settle(release("a")) == [0]
-        assert shop.told() == {"a": ["Reserved"]}
+        harness.fail(TRANSACT, denied)
+        assert harness.settle(release("a")) == [0]
+        assert harness.answer_types() == {"a": ["Reserved"]}
         assert "TimeToAnswer" not in emitted(capsys)
 
     def test_every_message_of_an_order_has_its_own_time_to_answer(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        shop = Shop({"A": 9})
-        early = shop.message(reserve("a", {"A": 1}))
-        shop.stage.clock.advance(2)
-        late = shop.message(reserve("a", {"A": 1}))
-        shop.stage.clock.advance(1)
-        shop.deliver([early, late])
+        harness = ConsumerHarness({"A": 9})
+        early = harness.message(reserve("a", {"A": 1}))
+        harness.stage.clock.advance(2)
+        late = harness.message(reserve("a", {"A": 1}))
+        harness.stage.clock.advance(1)
+        harness.deliver([early, late])
         assert sorted(emitted(capsys)["TimeToAnswer"]) == [1000, 3000]
 
     def test_a_sender_with_a_fast_clock_makes_no_negative_time(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        shop = Shop({"A": 9})
-        message = shop.message(reserve("a", {"A": 1}))
-        shop.stage.clock.advance(-5)
-        shop.deliver([message])
+        harness = ConsumerHarness({"A": 9})
+        message = harness.message(reserve("a", {"A": 1}))
+        harness.stage.clock.advance(-5)
+        harness.deliver([message])
         assert emitted(capsys)["TimeToAnswer"] == [0]
 
     def test_of_more_orders_than_one_emf_document_holds(self, capsys: pytest.CaptureFixture[str]) -> None:
-        shop = Shop({"A": 999})
-        shop.settle(*(reserve(f"o{n}", {"A": 1}) for n in range(250)))
+        harness = ConsumerHarness({"A": 999})
+        harness.settle(*(reserve(f"o{n}", {"A": 1}) for n in range(250)))
         values = emitted(capsys)
         assert len(values["TimeToAnswer"]) == 250
         assert sum(values["OrdersReserved"]) == 250
@@ -179,52 +179,52 @@ class TestMetrics:
 
 class TestLogs:
     def test_orders_are_named_with_what_became_of_them(self, logs: Logs) -> None:
-        shop = Shop({"A": 1})
-        shop.settle(reserve("a", {"A": 1}), reserve("b", {"A": 1}))
+        harness = ConsumerHarness({"A": 1})
+        harness.settle(reserve("a", {"A": 1}), reserve("b", {"A": 1}))
         (entry,) = logs()
         assert entry["reserved"] == ["a"]
         assert entry["rejected"] == {"b": "INSUFFICIENT_STOCK"}
 
     def test_poison_is_named_by_its_message(self, logs: Logs) -> None:
-        shop = Shop()
-        shop.settle("{")
+        harness = ConsumerHarness()
+        harness.settle("{")
         (entry,) = logs()
         assert (entry["level"], entry["message_id"]) == ("ERROR", "m0")
         assert entry["reason"] == "it is not JSON"
 
     def test_an_order_that_fails_is_named_with_the_error(self, logs: Logs) -> None:
-        shop = Shop({"A": 9})
+        harness = ConsumerHarness({"A": 9})
 
         def refuse(call: Call) -> Any:
             raise call.refuse(invalid("no"))
 
-        shop.fail(TRANSACT, refuse)
-        assert shop.settle(reserve("a", {"A": 1})) == [0]
+        harness.fail(TRANSACT, refuse)
+        assert harness.settle(reserve("a", {"A": 1})) == [0]
         (entry,) = [entry for entry in logs() if entry["level"] == "ERROR"]
         assert entry["orders"] == ["a"]
         assert "ValidationException" in json.dumps(entry)
 
     def test_orders_left_when_time_is_up_are_named(self, logs: Logs) -> None:
-        shop = Shop({"A": 9})
-        shop.fail(TRANSACT, *[throttled] * 1_000)
-        assert shop.settle(reserve("a", {"A": 1})) == [0]
+        harness = ConsumerHarness({"A": 9})
+        harness.fail(TRANSACT, *[throttled] * 1_000)
+        assert harness.settle(reserve("a", {"A": 1})) == [0]
         assert any("a" in entry.get("orders", ()) for entry in logs())
 
     def test_an_order_whose_answer_did_not_go_out_is_named_with_the_reason(self, logs: Logs) -> None:
-        shop = Shop({"A": 9})
-        shop.fail(SEND, Partial([0], "InvalidMessageContents", sender_fault=True))
-        assert shop.settle(reserve("a", {"A": 1})) == [0]
+        harness = ConsumerHarness({"A": 9})
+        harness.fail(SEND, Partial([0], "InvalidMessageContents", sender_fault=True))
+        assert harness.settle(reserve("a", {"A": 1})) == [0]
         why, left = [entry for entry in logs() if "orders" in entry]
         assert (why["level"], why["orders"]) == ("ERROR", {"a": "Refused"})
         assert "InvalidMessageContents" in why["reason"]
         assert (left["level"], left["orders"]) == ("WARNING", ["a"])
 
     def test_a_mark_that_failed_is_named(self, logs: Logs) -> None:
-        shop = Shop({"A": 9})
-        shop.fail(MARK, Partial([0], "InternalServerError"))
-        shop.settle(reserve("a", {"A": 1}))
-        shop.fail(MARK, throttled)
-        shop.settle(reserve("b", {"A": 1}))
+        harness = ConsumerHarness({"A": 9})
+        harness.fail(MARK, Partial([0], "InternalServerError"))
+        harness.settle(reserve("a", {"A": 1}))
+        harness.fail(MARK, throttled)
+        harness.settle(reserve("b", {"A": 1}))
         warnings = [entry for entry in logs() if entry["level"] == "WARNING"]
         assert [entry["count"] for entry in warnings] == [1, 1]
 
@@ -238,7 +238,7 @@ class TestLogs:
     def test_the_customer_is_never_named_whatever_happens(
         self, output: io.StringIO, capsys: pytest.CaptureFixture[str], quote: Any
     ) -> None:
-        shop = Shop({"A": 9, "B": 0})
+        harness = ConsumerHarness({"A": 9, "B": 0})
 
         def quoting(call: Call) -> Any:
             raise call.refuse(invalid(quote(call.parameters)))
@@ -255,11 +255,11 @@ class TestLogs:
                 release(f"e-{operation}-{fault.__name__}", customer_id=SECRET, reason=[SECRET]),
                 f'{{"customer_id": "{SECRET}"',
             ]
-            shop.fail(operation, *[fault] * 1_000)
-            shop.settle(*batch, receives=2)
-            shop.settle(release(f"a-{operation}-{fault.__name__}", reason=SECRET))
-            shop.script.faults.clear()
-            assert shop.settle(*batch, receives=3) == [4, 5]
+            harness.fail(operation, *[fault] * 1_000)
+            harness.settle(*batch, receives=2)
+            harness.settle(release(f"a-{operation}-{fault.__name__}", reason=SECRET))
+            harness.script.faults.clear()
+            assert harness.settle(*batch, receives=3) == [4, 5]
         metrics.flush_metrics()
         assert "orders settled" in output.getvalue()
         assert SECRET not in output.getvalue()
@@ -286,16 +286,16 @@ class TestHandler:
     def test_names_the_messages_that_failed_and_flushes_the_metrics(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], logs: Logs
     ) -> None:
-        shop = Shop({"A": 1})
-        monkeypatch.setattr(clients, "consumer", lambda: shop.consumer)
+        harness = ConsumerHarness({"A": 1})
+        monkeypatch.setattr(clients, "consumer", lambda: harness.consumer)
         response = consumer.handle(self.event(reserve("a", {"A": 1}), None, [1]), Context())
         assert response == {"batchItemFailures": [{"itemIdentifier": "m1"}, {"itemIdentifier": "m2"}]}
         assert '"MessagesFailed":[2.0]' in capsys.readouterr().out.replace(" ", "")
         assert {entry["correlation_id"] for entry in logs()} == {"request-1"}
 
     def test_names_none_if_all_is_well(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        shop = Shop({"A": 1})
-        monkeypatch.setattr(clients, "consumer", lambda: shop.consumer)
+        harness = ConsumerHarness({"A": 1})
+        monkeypatch.setattr(clients, "consumer", lambda: harness.consumer)
         assert consumer.handle(self.event(reserve("a", {"A": 1})), Context()) == {"batchItemFailures": []}
 
     def test_keeps_time_back_for_the_slowest_call_but_not_all_of_a_short_limit(self) -> None:

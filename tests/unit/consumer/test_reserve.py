@@ -8,94 +8,94 @@ from typing import Any
 import pytest
 
 from tests.support.messages import release, reserve, without
-from tests.unit.consumer.shop import HAPPY, MARK, READ, SEND, TRANSACT, Shop
+from tests.unit.consumer.consumer_harness import HAPPY_PATH, MARK, READ, SEND, TRANSACT, ConsumerHarness
 
 
 class TestReserve:
     def test_ten_orders_in_stock_take_three_calls(self) -> None:
-        shop = Shop({"A": 100, "B": 100})
-        assert shop.settle(*(reserve(f"o{n}", {"A": 1, "B": 2}) for n in range(10))) == []
-        assert shop.calls == HAPPY
-        assert shop.stock == {"A": 90, "B": 80}
-        assert shop.told() == {f"o{n}": ["Reserved"] for n in range(10)}
-        shop.check()
+        harness = ConsumerHarness({"A": 100, "B": 100})
+        assert harness.settle(*(reserve(f"o{n}", {"A": 1, "B": 2}) for n in range(10))) == []
+        assert harness.calls == HAPPY_PATH
+        assert harness.stock == {"A": 90, "B": 80}
+        assert harness.answer_types() == {f"o{n}": ["Reserved"] for n in range(10)}
+        harness.check()
 
     def test_a_hot_sku_is_written_once_a_batch(self) -> None:
-        shop = Shop({"A": 100})
-        shop.settle(*(reserve(f"o{n}", {"A": 3}) for n in range(10)))
-        (transaction, *_) = shop.script.calls
+        harness = ConsumerHarness({"A": 100})
+        harness.settle(*(reserve(f"o{n}", {"A": 3}) for n in range(10)))
+        (transaction, *_) = harness.script.calls
         updates = [
             action["Update"] for action in transaction.parameters["TransactItems"] if "Update" in action
         ]
         assert [update["Key"] for update in updates] == [{"sku": {"S": "A"}}]
 
     def test_the_answer_is_stored_as_it_is_sent_and_marked(self) -> None:
-        shop = Shop({"A": 1})
-        shop.settle(reserve("o", {"A": 1}))
-        record = shop.record("o")
+        harness = ConsumerHarness({"A": 1})
+        harness.settle(reserve("o", {"A": 1}))
+        record = harness.record("o")
         assert record is not None
-        assert record["event"]["S"] == shop.stage.sqs.history[0].body
+        assert record["event"]["S"] == harness.stage.sqs.history[0].body
         assert record["published_at"]["S"].endswith("Z")
         assert record["outcome"] == {"S": "RESERVED"}
         assert record["items"] == {"M": {"A": {"N": "1"}}}
         assert record["customer_id"] == {"S": "customer of o"}
-        lifetime = int(record["ttl"]["N"]) - shop.stage.clock.now
-        assert lifetime == pytest.approx(shop.stage.tables.record_ttl_days * 86_400, abs=1)
+        lifetime = int(record["ttl"]["N"]) - harness.stage.clock.now
+        assert lifetime == pytest.approx(harness.stage.tables.record_ttl_days * 86_400, abs=1)
 
     def test_the_answer_carries_its_type_as_a_message_attribute(self) -> None:
-        shop = Shop({"A": 1})
-        shop.settle(reserve("o", {"A": 1}), reserve("p", {"A": 1}))
-        assert [sent.attributes["type"]["StringValue"] for sent in shop.stage.sqs.history] == [
-            answer["type"] for answer in shop.answers
+        harness = ConsumerHarness({"A": 1})
+        harness.settle(reserve("o", {"A": 1}), reserve("p", {"A": 1}))
+        assert [sent.attributes["type"]["StringValue"] for sent in harness.stage.sqs.history] == [
+            answer["type"] for answer in harness.answers
         ]
 
     def test_three_of_ten_short_of_stock_take_one_more_try(self) -> None:
-        shop = Shop({"A": 7})
-        assert shop.settle(*(reserve(f"o{n}", {"A": 1}) for n in range(10))) == []
-        assert shop.calls == [TRANSACT, TRANSACT, SEND, MARK]
-        assert shop.stock == {"A": 0}
-        assert list(shop.told().values()) == [["Reserved"]] * 7 + [["ReservationFailed"]] * 3
-        shop.check()
+        harness = ConsumerHarness({"A": 7})
+        assert harness.settle(*(reserve(f"o{n}", {"A": 1}) for n in range(10))) == []
+        assert harness.calls == [TRANSACT, TRANSACT, SEND, MARK]
+        assert harness.stock == {"A": 0}
+        assert list(harness.answer_types().values()) == [["Reserved"]] * 7 + [["ReservationFailed"]] * 3
+        harness.check()
 
     def test_what_else_a_rejected_order_asks_is_read_for_its_answer(self) -> None:
-        shop = Shop({"A": 0, "B": 1, "C": 5})
-        shop.settle(reserve("o", {"A": 1, "B": 2, "C": 3}), reserve("p", {"B": 1}))
-        assert shop.calls == [TRANSACT, READ, *HAPPY]
-        assert shop.answer("o")["items"] == [
+        harness = ConsumerHarness({"A": 0, "B": 1, "C": 5})
+        harness.settle(reserve("o", {"A": 1, "B": 2, "C": 3}), reserve("p", {"B": 1}))
+        assert harness.calls == [TRANSACT, READ, *HAPPY_PATH]
+        assert harness.answer("o")["items"] == [
             {"sku": "A", "requested": 1, "available": 0, "reason": "INSUFFICIENT_STOCK"},
             {"sku": "B", "requested": 2, "available": 0, "reason": "INSUFFICIENT_STOCK"},
         ]
-        shop.check()
+        harness.check()
 
     def test_orders_are_admitted_in_order_of_arrival(self) -> None:
-        shop = Shop({"A": 5})
-        shop.settle(reserve("a", {"A": 3}), reserve("b", {"A": 3}), reserve("c", {"A": 2}))
-        assert shop.told() == {"a": ["Reserved"], "b": ["ReservationFailed"], "c": ["Reserved"]}
-        assert shop.answer("b")["items"][0]["available"] == 0
-        shop.check()
+        harness = ConsumerHarness({"A": 5})
+        harness.settle(reserve("a", {"A": 3}), reserve("b", {"A": 3}), reserve("c", {"A": 2}))
+        assert harness.answer_types() == {"a": ["Reserved"], "b": ["ReservationFailed"], "c": ["Reserved"]}
+        assert harness.answer("b")["items"][0]["available"] == 0
+        harness.check()
 
     def test_a_sku_that_does_not_exist_wins_over_too_little_stock(self) -> None:
-        shop = Shop({"A": 1})
-        shop.settle(reserve("o", {"A": 2, "X": 1}))
-        answer = shop.answer("o")
+        harness = ConsumerHarness({"A": 1})
+        harness.settle(reserve("o", {"A": 2, "X": 1}))
+        answer = harness.answer("o")
         assert answer["reason"] == "SKU_NOT_FOUND"
         assert [(item["sku"], item["reason"]) for item in answer["items"]] == [
             ("A", "INSUFFICIENT_STOCK"),
             ("X", "SKU_NOT_FOUND"),
         ]
-        assert shop.stock == {"A": 1}
-        shop.check()
+        assert harness.stock == {"A": 1}
+        harness.check()
 
     def test_no_ghost_of_an_unknown_sku_is_left(self) -> None:
-        shop = Shop({})
-        shop.settle(reserve("o", {"X": 1}))
-        assert shop.stock == {}
+        harness = ConsumerHarness({})
+        harness.settle(reserve("o", {"X": 1}))
+        assert harness.stock == {}
 
     def test_the_same_sku_twice_is_added_up(self) -> None:
-        shop = Shop({"A": 5})
+        harness = ConsumerHarness({"A": 5})
         line = {"sku": "A", "quantity": 3}
-        shop.settle(reserve("o", {}, items=[line, line]))
-        assert shop.answer("o")["items"] == [
+        harness.settle(reserve("o", {}, items=[line, line]))
+        assert harness.answer("o")["items"] == [
             {"sku": "A", "requested": 6, "available": 5, "reason": "INSUFFICIENT_STOCK"}
         ]
 
@@ -110,33 +110,33 @@ class TestReserve:
         ],
     )
     def test_a_bad_body_is_recorded_and_answered(self, message: Any, field: str) -> None:
-        shop = Shop({"A": 1})
-        assert shop.settle(message) == []
-        assert shop.calls == HAPPY
-        answer = shop.answer("o")
+        harness = ConsumerHarness({"A": 1})
+        assert harness.settle(message) == []
+        assert harness.calls == HAPPY_PATH
+        answer = harness.answer("o")
         assert (answer["reason"], [error["field"] for error in answer["errors"]]) == (
             "INVALID_REQUEST",
             [field],
         )
-        record = shop.record("o")
+        record = harness.record("o")
         assert record is not None
         assert record["outcome"] == {"S": "REJECTED"}
-        assert shop.stock == {"A": 1}
-        shop.check()
+        assert harness.stock == {"A": 1}
+        harness.check()
 
     def test_a_hundred_skus_are_recorded_and_answered_as_too_many(self) -> None:
-        shop = Shop({f"S{n}": 1 for n in range(100)})
-        assert shop.settle(reserve("o", {f"S{n}": 1 for n in range(100)})) == []
-        assert shop.answer("o")["reason"] == "TOO_MANY_ITEMS"
-        assert set(shop.stock.values()) == {1}
-        shop.check()
+        harness = ConsumerHarness({f"S{n}": 1 for n in range(100)})
+        assert harness.settle(reserve("o", {f"S{n}": 1 for n in range(100)})) == []
+        assert harness.answer("o")["reason"] == "TOO_MANY_ITEMS"
+        assert set(harness.stock.values()) == {1}
+        harness.check()
 
     def test_99_skus_are_taken(self) -> None:
-        shop = Shop({f"S{n}": 1 for n in range(99)})
-        assert shop.settle(reserve("o", {f"S{n}": 1 for n in range(99)})) == []
-        assert shop.calls == HAPPY
-        assert set(shop.stock.values()) == {0}
-        shop.check()
+        harness = ConsumerHarness({f"S{n}": 1 for n in range(99)})
+        assert harness.settle(reserve("o", {f"S{n}": 1 for n in range(99)})) == []
+        assert harness.calls == HAPPY_PATH
+        assert set(harness.stock.values()) == {0}
+        harness.check()
 
 
 class TestPoison:
@@ -152,23 +152,23 @@ class TestPoison:
         ],
     )
     def test_fails_alone(self, poison: Any) -> None:
-        shop = Shop({"A": 2})
-        assert shop.settle(reserve("a", {"A": 1}), poison, reserve("b", {"A": 1})) == [1]
-        assert shop.calls == HAPPY
-        assert shop.told() == {"a": ["Reserved"], "b": ["Reserved"]}
-        shop.check()
+        harness = ConsumerHarness({"A": 2})
+        assert harness.settle(reserve("a", {"A": 1}), poison, reserve("b", {"A": 1})) == [1]
+        assert harness.calls == HAPPY_PATH
+        assert harness.answer_types() == {"a": ["Reserved"], "b": ["Reserved"]}
+        harness.check()
 
     def test_a_batch_of_nothing_else_makes_no_call(self) -> None:
-        shop = Shop()
-        assert shop.settle("{", "[]") == [0, 1]
-        assert shop.calls == []
+        harness = ConsumerHarness()
+        assert harness.settle("{", "[]") == [0, 1]
+        assert harness.calls == []
 
     def test_a_message_as_old_as_a_record_may_be_is_not_applied(self) -> None:
-        shop = Shop({"A": 2})
-        age = timedelta(days=shop.stage.tables.record_ttl_days - 1)
-        limit = datetime.fromtimestamp(shop.stage.clock.now, UTC) - age
+        harness = ConsumerHarness({"A": 2})
+        age = timedelta(days=harness.stage.tables.record_ttl_days - 1)
+        limit = datetime.fromtimestamp(harness.stage.clock.now, UTC) - age
         young, old = (limit + timedelta(seconds=seconds) for seconds in (1, -1))
-        assert shop.settle(
+        assert harness.settle(
             reserve("young", {"A": 1}, timestamp=young.isoformat()),
             reserve("old", {"A": 1}, timestamp=old.isoformat()),
         ) == [1]
@@ -176,70 +176,70 @@ class TestPoison:
 
 class TestAgain:
     def test_an_order_that_was_answered_is_ignored(self) -> None:
-        shop = Shop({"A": 5})
-        shop.settle(reserve("o", {"A": 2}))
-        assert shop.settle(reserve("o", {"A": 2})) == []
-        assert shop.calls == [TRANSACT]
-        assert shop.stock == {"A": 3}
-        assert shop.told() == {"o": ["Reserved"]}
-        shop.check()
+        harness = ConsumerHarness({"A": 5})
+        harness.settle(reserve("o", {"A": 2}))
+        assert harness.settle(reserve("o", {"A": 2})) == []
+        assert harness.calls == [TRANSACT]
+        assert harness.stock == {"A": 3}
+        assert harness.answer_types() == {"o": ["Reserved"]}
+        harness.check()
 
     def test_a_redelivered_order_is_looked_up_first(self) -> None:
-        shop = Shop({"A": 5})
-        shop.settle(reserve("o", {"A": 2}))
-        assert shop.settle(reserve("o", {"A": 2}), receives=2) == []
-        assert shop.calls == [READ]
-        assert shop.told() == {"o": ["Reserved"]}
+        harness = ConsumerHarness({"A": 5})
+        harness.settle(reserve("o", {"A": 2}))
+        assert harness.settle(reserve("o", {"A": 2}), receives=2) == []
+        assert harness.calls == [READ]
+        assert harness.answer_types() == {"o": ["Reserved"]}
 
     def test_a_redelivered_order_that_was_never_settled_costs_one_more_read(self) -> None:
-        shop = Shop({"A": 5})
-        assert shop.settle(reserve("o", {"A": 2}), receives=2) == []
-        assert shop.calls == [READ, *HAPPY]
-        shop.check()
+        harness = ConsumerHarness({"A": 5})
+        assert harness.settle(reserve("o", {"A": 2}), receives=2) == []
+        assert harness.calls == [READ, *HAPPY_PATH]
+        harness.check()
 
     def test_two_duplicates_among_ten_take_one_more_try(self) -> None:
-        shop = Shop({"A": 50})
-        shop.settle(reserve("o3", {"A": 1}), reserve("o7", {"A": 1}))
-        assert shop.settle(*(reserve(f"o{n}", {"A": 1}) for n in range(10))) == []
-        assert shop.calls == [TRANSACT, TRANSACT, SEND, MARK]
-        assert shop.stock == {"A": 40}
-        assert set(map(len, shop.told().values())) == {1}
-        shop.check()
+        harness = ConsumerHarness({"A": 50})
+        harness.settle(reserve("o3", {"A": 1}), reserve("o7", {"A": 1}))
+        assert harness.settle(*(reserve(f"o{n}", {"A": 1}) for n in range(10))) == []
+        assert harness.calls == [TRANSACT, TRANSACT, SEND, MARK]
+        assert harness.stock == {"A": 40}
+        assert set(map(len, harness.answer_types().values())) == {1}
+        harness.check()
 
     def test_an_answer_not_marked_is_sent_again_as_it_was_and_marked(self) -> None:
-        shop = Shop({"A": 5})
-        shop.die_before(MARK, reserve("o", {"A": 2}))
-        assert shop.settle(reserve("o", {"A": 2})) == []
-        assert shop.calls == [TRANSACT, SEND, MARK]
-        first, second = shop.stage.sqs.history
+        harness = ConsumerHarness({"A": 5})
+        harness.crash_before_call(MARK, reserve("o", {"A": 2}))
+        assert harness.settle(reserve("o", {"A": 2})) == []
+        assert harness.calls == [TRANSACT, SEND, MARK]
+        first, second = harness.stage.sqs.history
         assert first.body == second.body
-        assert shop.stock == {"A": 3}
-        assert shop.settle(reserve("o", {"A": 2}), receives=2) == []
-        assert shop.calls == [READ]
-        shop.check()
+        assert harness.stock == {"A": 3}
+        assert harness.settle(reserve("o", {"A": 2}), receives=2) == []
+        assert harness.calls == [READ]
+        harness.check()
 
     def test_the_same_order_twice_in_one_batch_is_answered_once(self) -> None:
-        shop = Shop({"A": 5})
-        assert shop.settle(reserve("o", {"A": 2}), reserve("o", {"A": 2}), reserve("o", {"A": 2})) == []
-        assert shop.calls == HAPPY
-        assert shop.stock == {"A": 3}
-        assert shop.told() == {"o": ["Reserved"]}
-        shop.check()
+        harness = ConsumerHarness({"A": 5})
+        assert harness.settle(reserve("o", {"A": 2}), reserve("o", {"A": 2}), reserve("o", {"A": 2})) == []
+        assert harness.calls == HAPPY_PATH
+        assert harness.stock == {"A": 3}
+        assert harness.answer_types() == {"o": ["Reserved"]}
+        harness.check()
 
     def test_with_other_items_the_first_stands(self) -> None:
-        shop = Shop({"A": 5, "B": 5})
-        shop.settle(reserve("o", {"A": 2}))
-        assert shop.settle(reserve("o", {"B": 1})) == []
-        assert shop.stock == {"A": 3, "B": 5}
-        assert shop.told() == {"o": ["Reserved"]}
-        shop.check()
+        harness = ConsumerHarness({"A": 5, "B": 5})
+        harness.settle(reserve("o", {"A": 2}))
+        assert harness.settle(reserve("o", {"B": 1})) == []
+        assert harness.stock == {"A": 3, "B": 5}
+        assert harness.answer_types() == {"o": ["Reserved"]}
+        harness.check()
 
     def test_a_rejected_order_stays_rejected_when_the_stock_has_come(self) -> None:
-        shop = Shop({"A": 1})
-        shop.settle(reserve("o", {"A": 2}))
-        shop.set_stock("A", 9)
-        shop.initial["A"] = 9
-        assert shop.settle(reserve("o", {"A": 2})) == []
-        assert shop.stock == {"A": 9}
-        assert shop.told() == {"o": ["ReservationFailed"]}
-        shop.check()
+        harness = ConsumerHarness({"A": 1})
+        harness.settle(reserve("o", {"A": 2}))
+        harness.set_stock("A", 9)
+        harness.initial["A"] = 9
+        assert harness.settle(reserve("o", {"A": 2})) == []
+        assert harness.stock == {"A": 9}
+        assert harness.answer_types() == {"o": ["ReservationFailed"]}
+        harness.check()

@@ -17,7 +17,7 @@ from chalicelib.core.packing import pack
 from chalicelib.core.planner import Decision, Failure, Plan, Shortage, plan
 from chalicelib.core.records import Known, OrderRecord
 from chalicelib.errors import FieldError
-from tests.unit.core.shelf import NOW, Shelf
+from tests.unit.core.model_store import NOW, ModelStore
 
 Stock = dict[str, int | None]
 
@@ -200,16 +200,16 @@ class TestWhateverIsKnown:
         self, group: list[Reserve], truth_and_view: tuple[dict[str, int], Stock]
     ) -> None:
         stock, view = truth_and_view
-        shelf = Shelf(dict(stock))
+        store = ModelStore(dict(stock))
         decided = plan(group, view)
         assert [decision.order for decision in decided.decisions] == group
-        told = shelf.execute(transaction(decided))
+        told = store.execute(transaction(decided))
         event("cancelled" if told else "committed")
         if told:
-            assert (shelf.stock, shelf.records) == (stock, {})
+            assert (store.stock, store.records) == (stock, {})
         else:
-            check_commit(decided, stock, shelf.stock)
-            assert {record.outcome for record in shelf.records.values()} <= {
+            check_commit(decided, stock, store.stock)
+            assert {record.outcome for record in store.records.values()} <= {
                 Outcome.RESERVED,
                 Outcome.REJECTED,
             }
@@ -218,12 +218,12 @@ class TestWhateverIsKnown:
     def test_if_all_is_known_the_first_try_succeeds_and_is_exact(
         self, group: list[Reserve], stock: dict[str, int]
     ) -> None:
-        shelf = Shelf(dict(stock))
-        decided = plan(group, shelf.read(SKUS).stock)
+        store = ModelStore(dict(stock))
+        decided = plan(group, store.read(SKUS).stock)
         assert not decided.unseen
-        assert not shelf.execute(transaction(decided))
-        check_commit(decided, stock, shelf.stock)
-        check_exact(decided, stock, shelf.stock)
+        assert not store.execute(transaction(decided))
+        check_commit(decided, stock, store.stock)
+        check_exact(decided, stock, store.stock)
 
     @given(orders(), VIEW)
     def test_of_rejected_orders_all_skus_are_looked_at(self, group: list[Reserve], view: Stock) -> None:
@@ -238,16 +238,16 @@ class TestWhateverIsKnown:
 
 
 def settle(
-    group: Sequence[Reserve], shelf: Shelf, known: Known, rng: Random | None = None
+    group: Sequence[Reserve], store: ModelStore, known: Known, rng: Random | None = None
 ) -> tuple[int, Plan]:
     """Plan and execute till it is done, as the shell does; `rng` lets only some failures be told at once."""
     for tries in range(1, 100):
         fresh = [order for order in group if known.records.get(order.order_id) is None]
         decided = plan(fresh, known.stock)
         while decided.unseen:
-            known.learn(shelf.read(decided.unseen))
+            known.learn(store.read(decided.unseen))
             decided = plan(fresh, known.stock)
-        told = shelf.execute(transaction(decided))
+        told = store.execute(transaction(decided))
         if not told:
             return tries, decided
         for news in rng.sample(told, rng.randint(1, len(told))) if rng else told:
@@ -260,15 +260,17 @@ class TestReplanning:
     def test_from_knowing_nothing_five_tries_are_enough_when_the_truth_stands_still(
         self, group: list[Reserve], stock: dict[str, int], recorded: set[int]
     ) -> None:
-        shelf = Shelf(dict(stock), {f"o{n}": OrderRecord(f"o{n}", Outcome.REJECTED, NOW) for n in recorded})
-        before = dict(shelf.records)
-        tries, decided = settle(group, shelf, Known())
+        store = ModelStore(
+            dict(stock), {f"o{n}": OrderRecord(f"o{n}", Outcome.REJECTED, NOW) for n in recorded}
+        )
+        before = dict(store.records)
+        tries, decided = settle(group, store, Known())
         event(f"{tries} tries")
         assert tries <= 5
         fresh = [order for order in group if order.order_id not in before]
         assert [decision.order for decision in decided.decisions] == fresh
-        assert {order_id: shelf.records[order_id] for order_id in before} == before
-        check_commit(decided, stock, shelf.stock)
+        assert {order_id: store.records[order_id] for order_id in before} == before
+        check_commit(decided, stock, store.stock)
 
     @settings(max_examples=300)
     @given(orders(), truths_and_views(), st.sets(st.integers(0, 11)), st.randoms(use_true_random=False))
@@ -280,12 +282,14 @@ class TestReplanning:
         rng: Random,
     ) -> None:
         stock, view = truth_and_view
-        shelf = Shelf(dict(stock), {f"o{n}": OrderRecord(f"o{n}", Outcome.REJECTED, NOW) for n in recorded})
-        tries, decided = settle(group, shelf, Known(dict(view)), rng)
+        store = ModelStore(
+            dict(stock), {f"o{n}": OrderRecord(f"o{n}", Outcome.REJECTED, NOW) for n in recorded}
+        )
+        tries, decided = settle(group, store, Known(dict(view)), rng)
         event(f"{tries} tries")
         # Each try but the last corrects at least one SKU or finds one record.
         assert tries <= 1 + len(SKUS) + len(group)
-        check_commit(decided, stock, shelf.stock)
+        check_commit(decided, stock, store.stock)
 
 
 WIDE = st.lists(st.lists(st.integers(0, 149), min_size=1, max_size=99, unique=True), min_size=1, max_size=12)
@@ -296,12 +300,12 @@ def test_packed_groups_of_orders_of_up_to_99_skus_fit_into_transactions(
     wide: list[list[int]], stock: dict[int, int], seen: set[int]
 ) -> None:
     group = [Reserve(f"o{n}", "c", {f"S{sku}": 1 + sku % 3 for sku in skus}) for n, skus in enumerate(wide)]
-    shelf = Shelf({f"S{sku}": units for sku, units in stock.items()})
+    store = ModelStore({f"S{sku}": units for sku, units in stock.items()})
     for packed in pack(group):
-        before = dict(shelf.stock)
-        _, decided = settle(packed, shelf, shelf.read(f"S{sku}" for sku in seen))
-        check_commit(decided, before, shelf.stock)
-    assert shelf.records.keys() == {order.order_id for order in group}
+        before = dict(store.stock)
+        _, decided = settle(packed, store, store.read(f"S{sku}" for sku in seen))
+        check_commit(decided, before, store.stock)
+    assert store.records.keys() == {order.order_id for order in group}
 
 
 def test_an_order_of_99_skus_fills_a_transaction_whether_admitted_or_rejected() -> None:

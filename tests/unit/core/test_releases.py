@@ -12,7 +12,7 @@ from chalicelib.core.fields import Outcome
 from chalicelib.core.packing import pack
 from chalicelib.core.records import Known, OrderRecord
 from chalicelib.core.releases import Cancelled, plan_releases
-from tests.unit.core.shelf import NOW, Shelf
+from tests.unit.core.model_store import NOW, ModelStore
 
 LATER = "2026-06-02T12:00:00.000Z"
 
@@ -99,12 +99,12 @@ def test_whatever_is_known_all_that_can_go_back_goes_back_once(
     held: list[dict[str, int] | None], stock: dict[str, int], missing: set[str]
 ) -> None:
     records = {f"o{n}": reserved(f"o{n}", **items) for n, items in enumerate(held) if items is not None}
-    shelf = Shelf(dict(stock), dict(records))
+    store = ModelStore(dict(stock), dict(records))
     for group in pack(Cancelled(f"o{n}", records.get(f"o{n}")) for n in range(len(held))):
         known = Known(dict.fromkeys(missing))
         for _tries in range(3):
             plan = plan_releases(group, known.missing, LATER)
-            told = shelf.execute(plan.actions)
+            told = store.execute(plan.actions)
             if not told:
                 break
             for news in told:
@@ -117,6 +117,6 @@ def test_whatever_is_known_all_that_can_go_back_goes_back_once(
             }
             assert set(body.get("missing", ())) == items.keys() - stock.keys()
     back = {sku: sum(record.items.get(sku, 0) for record in records.values()) for sku in stock}
-    assert shelf.stock == {sku: units + back[sku] for sku, units in stock.items()}
-    assert all(record.outcome is Outcome.RELEASED for record in shelf.records.values())
-    assert len(shelf.records) == len(held)
+    assert store.stock == {sku: units + back[sku] for sku, units in stock.items()}
+    assert all(record.outcome is Outcome.RELEASED for record in store.records.values())
+    assert len(store.records) == len(held)

@@ -20,7 +20,7 @@ from chalicelib.errors import (
 )
 from chalicelib.store.adjustments import Adjustments
 from tests.support.engines import Call, Crash, FakeStage, Network, RandomFaults, Scripted, faults
-from tests.unit.store.catalogue import NOW, meanwhile, put_stock, quantity_of, records
+from tests.unit.store.builders import NOW, change_items, concurrent_write, put_stock, quantity_of
 
 KEY = IdempotencyKey("alice", "k-1")
 MOST = 10**12
@@ -55,7 +55,7 @@ def test_an_adjustment_takes_three_calls(adjustments: Adjustments, stage: FakeSt
 def test_an_adjustment_leaves_its_record(adjustments: Adjustments, stage: FakeStage) -> None:
     put_stock(stage, "A", 2)
     adjustments.adjust("A", RECEIVED, NOW, KEY)
-    (record,) = records(stage)
+    (record,) = change_items(stage)
     assert record.pop("order_id").startswith("adjustment#")
     assert len(record.pop("fingerprint")) == 64
     assert record == {
@@ -72,7 +72,7 @@ def test_an_adjustment_leaves_its_record(adjustments: Adjustments, stage: FakeSt
 def test_without_a_reference_the_record_has_none(adjustments: Adjustments, stage: FakeStage) -> None:
     put_stock(stage, "A", 2)
     adjustments.adjust("A", Adjustment(1, "RETURNED"), NOW)
-    assert "reference" not in records(stage)[0]
+    assert "reference" not in change_items(stage)[0]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_beyond_a_bound_nothing_changes(
     put_stock(stage, "A", quantity)
     with pytest.raises(error, match=str(quantity)):
         adjustments.adjust("A", Adjustment(delta, "CORRECTION"), NOW, KEY)
-    assert (quantity_of(stage, "A"), records(stage)) == (quantity, [])
+    assert (quantity_of(stage, "A"), change_items(stage)) == (quantity, [])
 
 
 @pytest.mark.parametrize(("quantity", "delta"), [(4, -4), (MOST - 5, 5), (MOST, -1), (0, 1)])
@@ -109,7 +109,7 @@ def test_an_unknown_sku_gets_no_stock(
         adjustments.adjust("A", RECEIVED, NOW, key)
     with pytest.raises(NotFound):
         adjustments.set_quantity("A", 1, NOW, key=key)
-    assert (quantity_of(stage, "A"), records(stage)) == (None, [])
+    assert (quantity_of(stage, "A"), change_items(stage)) == (None, [])
 
 
 def test_a_repeat_gets_the_first_answer_and_changes_nothing(
@@ -147,7 +147,7 @@ def test_a_repeat_of_a_deleted_sku_gets_the_first_answer(
 ) -> None:
     put_stock(stage, "A", 5)
     first = adjustments.adjust("A", Adjustment(-5, "LOST"), NOW, KEY)
-    script.by_operation["transact_write_items"] = [meanwhile(stage, "A", None)]
+    script.by_operation["transact_write_items"] = [concurrent_write(stage, "A", None)]
     assert adjustments.adjust("A", Adjustment(-5, "LOST"), NOW, KEY) == first
 
 
@@ -177,7 +177,7 @@ def test_keys_belong_to_a_caller_and_a_sku(adjustments: Adjustments, stage: Fake
     put_stock(stage, "B", 0)
     for sku, key in (("A", KEY), ("A", replace(KEY, principal="bob")), ("B", KEY), ("A", None), ("A", None)):
         adjustments.adjust(sku, RECEIVED, NOW, key)
-    assert (quantity_of(stage, "A"), quantity_of(stage, "B"), len(records(stage))) == (20, 5, 5)
+    assert (quantity_of(stage, "A"), quantity_of(stage, "B"), len(change_items(stage))) == (20, 5, 5)
 
 
 def test_a_refused_request_leaves_its_key_unused(adjustments: Adjustments, stage: FakeStage) -> None:
@@ -195,7 +195,7 @@ def test_after_a_crash_the_repeat_gets_an_answer_and_keeps_it(
     script.by_operation["transact_write_items"] = [crash]
     with pytest.raises((Crash, Unreachable)):
         adjustments.adjust("A", RECEIVED, NOW, KEY)
-    assert "answer" not in records(stage)[0]
+    assert "answer" not in change_items(stage)[0]
     put_stock(stage, "A", 8)
     first = adjustments.adjust("A", RECEIVED, NOW, KEY)
     put_stock(stage, "A", 9)
@@ -223,7 +223,7 @@ def test_stock_that_went_meanwhile_was_0(
     adjustments: Adjustments, stage: FakeStage, script: Scripted
 ) -> None:
     put_stock(stage, "A", 5)
-    script.by_operation["get_item"] = [meanwhile(stage, "A", None)]
+    script.by_operation["get_item"] = [concurrent_write(stage, "A", None)]
     assert adjustments.adjust("A", Adjustment(-5, "LOST"), NOW) == Stock("A", 0, iso(NOW))
 
 
@@ -285,7 +285,7 @@ def test_whatever_goes_wrong_a_keyed_request_counts_once_and_has_one_answer(
         except (ImsError, Crash):
             continue
         answers[number].add(answer)
-    stored = records(stage)
+    stored = change_items(stage)
     assert quantity_of(stage, "A") == 100 + sum(int(record["delta"]) for record in stored)
     assert len(stored) <= 10
     assert all(len(seen) <= 1 for seen in answers.values())

@@ -4,7 +4,7 @@ from chalicelib.core.catalogue import Stock
 from chalicelib.errors import NotFound, Throttled
 from chalicelib.store.inventory import Inventory
 from tests.support.engines import FakeStage, Scripted, faults
-from tests.unit.store.catalogue import THEN, put_stock
+from tests.unit.store.builders import THEN, put_stock
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from chalicelib.core.catalogue import Product, Stock
 from chalicelib.store.items import product_from_item, product_to_item, stock_from_item, stock_to_item
 from tests.support.engines.values import size
-from tests.unit.store.catalogue import some_product
+from tests.unit.store.builders import make_product
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 prices = st.integers(0, 10**12 - 1).map(lambda cents: Decimal(cents).scaleb(-2))
@@ -23,12 +23,12 @@ def test_stock_comes_back_from_its_item(stock: Stock) -> None:
 
 
 def test_what_a_product_lacks_is_not_stored() -> None:
-    assert product_to_item(some_product()).keys() == {"sku", "name", "price", "created_at", "updated_at"}
+    assert product_to_item(make_product()).keys() == {"sku", "name", "price", "created_at", "updated_at"}
 
 
 def test_the_largest_product_is_far_below_what_an_item_may_be() -> None:
     text = "\U0001f600"
-    largest = some_product(
+    largest = make_product(
         "x" * 64, name=text * 256, description=text * 4096, image_url="https://" + text * 2040
     )
     assert size(product_to_item(largest)) < 30_000

@@ -8,7 +8,7 @@ from chalicelib.core.moments import iso
 from chalicelib.errors import AlreadyExists, Contended, HasStock, NotFound, Refused
 from chalicelib.store.products import Products
 from tests.support.engines import Call, FakeStage, Scripted, faults
-from tests.unit.store.catalogue import NOW, THEN, put_product, put_stock, some_product
+from tests.unit.store.builders import NOW, THEN, make_product, put_product, put_stock
 
 
 @pytest.fixture
@@ -17,21 +17,21 @@ def products(client: object, stage: FakeStage) -> Products:
 
 
 def test_a_new_product_has_no_stock(products: Products) -> None:
-    assert products.create(some_product()) == Stock("A", 0, THEN)
-    assert products.get("A") == (some_product(), Stock("A", 0, THEN))
+    assert products.create(make_product()) == Stock("A", 0, THEN)
+    assert products.get("A") == (make_product(), Stock("A", 0, THEN))
 
 
 def test_a_product_is_created_and_read_in_one_call_each(products: Products, stage: FakeStage) -> None:
-    products.create(some_product())
+    products.create(make_product())
     products.get("A")
     assert stage.dynamodb.counts == {"transact_write_items": 1, "batch_get_item": 1}
 
 
 def test_a_taken_sku_stays_as_it_is(products: Products, stage: FakeStage) -> None:
-    products.create(some_product())
+    products.create(make_product())
     before = stage.dynamodb.snapshot()
     with pytest.raises(AlreadyExists):
-        products.create(some_product(name="other"))
+        products.create(make_product(name="other"))
     assert stage.dynamodb.snapshot() == before
 
 
@@ -40,7 +40,7 @@ def test_half_a_product_is_waited_for_and_then_contention(
     products: Products, stage: FakeStage, half: str
 ) -> None:
     if half == "product":
-        put_product(stage, some_product())
+        put_product(stage, make_product())
     else:
         put_stock(stage, "A", 0)
     with pytest.raises(Contended):
@@ -51,7 +51,7 @@ def test_half_a_product_is_waited_for_and_then_contention(
 def test_a_product_that_is_just_coming_is_found(
     products: Products, stage: FakeStage, script: Scripted
 ) -> None:
-    put_product(stage, some_product())
+    put_product(stage, make_product())
 
     def arrives(call: Call) -> Any:
         answer = call.proceed()
@@ -72,14 +72,14 @@ def test_an_unknown_product_is_not_found(products: Products) -> None:
 
 
 def test_a_change_touches_only_what_it_names(products: Products) -> None:
-    products.create(some_product(description="d", image_url="http://x"))
+    products.create(make_product(description="d", image_url="http://x"))
     changed = products.change("A", {"price": Decimal("2.25"), "description": None}, NOW)
-    assert changed == some_product(price=Decimal("2.25"), image_url="http://x", updated_at=iso(NOW))
+    assert changed == make_product(price=Decimal("2.25"), image_url="http://x", updated_at=iso(NOW))
     assert products.get("A")[0] == changed
 
 
 def test_a_text_may_be_cleared_where_there_was_none(products: Products) -> None:
-    products.create(some_product())
+    products.create(make_product())
     assert products.change("A", {"image_url": None}, NOW).image_url is None
 
 
@@ -93,13 +93,13 @@ def test_another_refusal_of_a_change_is_no_404(products: Products, script: Scrip
 
 
 def test_a_product_without_stock_goes_altogether(products: Products, stage: FakeStage) -> None:
-    products.create(some_product())
+    products.create(make_product())
     products.delete("A")
     assert stage.dynamodb.snapshot() == {table: {} for table in stage.dynamodb.tables}
 
 
 def test_a_product_with_stock_stays(products: Products, stage: FakeStage) -> None:
-    put_product(stage, some_product())
+    put_product(stage, make_product())
     put_stock(stage, "A", 3)
     with pytest.raises(HasStock, match="3 in stock"):
         products.delete("A")
@@ -107,7 +107,7 @@ def test_a_product_with_stock_stays(products: Products, stage: FakeStage) -> Non
 
 
 def test_a_deletion_among_conflicts_is_done_once_they_are_over(products: Products, script: Scripted) -> None:
-    products.create(some_product())
+    products.create(make_product())
     script.by_operation["transact_write_items"] = [faults.Conflict(), faults.Conflict([1])]
     products.delete("A")
     with pytest.raises(NotFound):
@@ -117,7 +117,7 @@ def test_a_deletion_among_conflicts_is_done_once_they_are_over(products: Product
 def test_pages_hold_every_product_once(products: Products) -> None:
     skus = [f"S{number}" for number in range(7)]
     for sku in skus:
-        products.create(some_product(sku))
+        products.create(make_product(sku))
     first, last = products.page(4, None)
     second, end = products.page(4, last)
     assert sorted(product.sku for product in first + second) == skus

@@ -9,7 +9,7 @@ from chalicelib.core.moments import iso
 from chalicelib.errors import Contended, IdempotencyKeyReused, QuantityMismatch, Unreachable
 from chalicelib.store.adjustments import Adjustments
 from tests.support.engines import Call, FakeStage, Scripted, faults
-from tests.unit.store.catalogue import NOW, meanwhile, put_stock, quantity_of, records
+from tests.unit.store.builders import NOW, change_items, concurrent_write, put_stock, quantity_of
 
 KEY = IdempotencyKey("alice", "k-1")
 RECEIVED = Adjustment(5, "RECEIVED", "po-7")
@@ -27,7 +27,7 @@ def test_stock_is_set(adjustments: Adjustments, stage: FakeStage, expected: int 
 def test_setting_leaves_its_record_with_the_answer(adjustments: Adjustments, stage: FakeStage) -> None:
     put_stock(stage, "A", 12)
     adjustments.set_quantity("A", 9, NOW)
-    (record,) = records(stage)
+    (record,) = change_items(stage)
     assert (record["delta"], record["reason"], record["sku"]) == ("-3", "SET", "A")
     assert record["answer"] == f'{{"sku": "A", "quantity": 9, "updated_at": "{iso(NOW)}"}}'
 
@@ -36,7 +36,7 @@ def test_stock_that_is_not_as_expected_stays(adjustments: Adjustments, stage: Fa
     put_stock(stage, "A", 2)
     with pytest.raises(QuantityMismatch, match="2 in stock, not 3"):
         adjustments.set_quantity("A", 9, NOW, 3, KEY)
-    assert (quantity_of(stage, "A"), records(stage)) == (2, [])
+    assert (quantity_of(stage, "A"), change_items(stage)) == (2, [])
 
 
 def test_an_expectation_of_0_is_one(adjustments: Adjustments, stage: FakeStage) -> None:
@@ -49,16 +49,16 @@ def test_stock_that_changes_meanwhile_is_read_again(
     adjustments: Adjustments, stage: FakeStage, script: Scripted
 ) -> None:
     put_stock(stage, "A", 2)
-    script.by_operation["transact_write_items"] = [meanwhile(stage, "A", 4)]
+    script.by_operation["transact_write_items"] = [concurrent_write(stage, "A", 4)]
     adjustments.set_quantity("A", 9, NOW)
-    assert (quantity_of(stage, "A"), records(stage)[0]["delta"]) == (9, "5")
+    assert (quantity_of(stage, "A"), change_items(stage)[0]["delta"]) == (9, "5")
 
 
 def test_an_expectation_that_fails_meanwhile_is_a_mismatch(
     adjustments: Adjustments, stage: FakeStage, script: Scripted
 ) -> None:
     put_stock(stage, "A", 2)
-    script.by_operation["transact_write_items"] = [meanwhile(stage, "A", 4)]
+    script.by_operation["transact_write_items"] = [concurrent_write(stage, "A", 4)]
     with pytest.raises(QuantityMismatch):
         adjustments.set_quantity("A", 9, NOW, 2)
 
@@ -67,10 +67,12 @@ def test_stock_that_changes_all_the_time_is_contention(
     adjustments: Adjustments, stage: FakeStage, script: Scripted
 ) -> None:
     put_stock(stage, "A", 2)
-    script.by_operation["transact_write_items"] = [meanwhile(stage, "A", quantity) for quantity in (3, 4, 5)]
+    script.by_operation["transact_write_items"] = [
+        concurrent_write(stage, "A", quantity) for quantity in (3, 4, 5)
+    ]
     with pytest.raises(Contended):
         adjustments.set_quantity("A", 9, NOW, key=KEY)
-    assert (quantity_of(stage, "A"), records(stage)) == (5, [])
+    assert (quantity_of(stage, "A"), change_items(stage)) == (5, [])
 
 
 @pytest.mark.parametrize("expected", [None, 2])
@@ -107,7 +109,7 @@ def test_a_twin_that_sets_in_between_is_recognised(
 
     script.by_operation["transact_write_items"] = [twin_is_faster]
     assert [adjustments.set_quantity("A", 9, NOW, 2, KEY)] == answers
-    assert len(records(stage)) == 1
+    assert len(change_items(stage)) == 1
 
 
 def test_a_set_whose_answer_was_lost_is_not_tried_again(
@@ -117,4 +119,4 @@ def test_a_set_whose_answer_was_lost_is_not_tried_again(
     script.by_operation["transact_write_items"] = [faults.timed_out_after_effect]
     with pytest.raises(Unreachable):
         adjustments.set_quantity("A", 9, NOW)
-    assert len(records(stage)) == 1
+    assert len(change_items(stage)) == 1

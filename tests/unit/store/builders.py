@@ -1,4 +1,4 @@
-"""Products and stock for tests, and what the tables hold."""
+"""Builds products and stock, and reads what the tables hold."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -12,7 +12,7 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 THEN = "2026-01-01T00:00:00.000Z"
 
 
-def some_product(sku: str = "A", **changes: Any) -> Product:
+def make_product(sku: str = "A", **changes: Any) -> Product:
     values = {"name": "a", "price": Decimal("1.50"), "description": None, "image_url": None}
     return Product(**({"sku": sku, "created_at": THEN, "updated_at": THEN} | values | changes))
 
@@ -31,14 +31,14 @@ def quantity_of(stage: FakeStage, sku: str) -> int | None:
     return int(item["quantity"]["N"]) if item else None
 
 
-def records(stage: FakeStage) -> list[dict[str, Any]]:
-    """The records of changes, as plain values."""
+def change_items(stage: FakeStage) -> list[dict[str, Any]]:
+    """The stored changes of stock, as plain values."""
     items = stage.dynamodb.snapshot()[stage.tables.processed_events_table].values()
     return [{name: next(iter(value.values())) for name, value in item.items()} for item in items]
 
 
-def meanwhile(stage: FakeStage, sku: str, quantity: int | None) -> Any:
-    """A fault: others set (None: delete) the stock right before the call."""
+def concurrent_write(stage: FakeStage, sku: str, quantity: int | None) -> Any:
+    """A fault: another caller sets (None: deletes) the stock right before the call."""
 
     def fault(call: Call) -> Any:
         if quantity is None:

@@ -16,7 +16,7 @@ STOP_SECONDS = 20
 
 
 class LocalStack:
-    """`python -m local`; `env` is what it wrote for its users."""
+    """`python -m local`; `env` is the environment that it wrote for its users."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
@@ -44,7 +44,7 @@ class LocalStack:
         return self
 
     def stop(self, number: int = signal.SIGINT) -> str:
-        """End it and answer all that it said on the terminal."""
+        """Stop it and return all that it printed."""
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
@@ -61,7 +61,7 @@ class LocalStack:
 
 
 def wait_for_snapshot(folder: Path, holds: Callable[[str], bool]) -> None:
-    """Wait until the emulator's newest snapshot is one of which `holds` is true."""
+    """Wait until `holds` is true of the emulator's newest snapshot."""
     file = folder / "snapshot.json"
     deadline = time.monotonic() + 20
     while not (file.exists() and holds(file.read_text())):

@@ -1,4 +1,4 @@
-"""A pure model of what DynamoDB does with a plan: all of its actions at once, or none and why."""
+"""A model of what DynamoDB does with a plan: all of its actions, or none, and then why."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ NOW = "2026-06-01T12:00:00.000Z"
 
 
 @dataclass
-class Shelf:
-    """The truth: units of each SKU that exists, and the records of orders."""
+class ModelStore:
+    """The stored state: units of each existing SKU, and the records of orders."""
 
     stock: dict[str, int] = field(default_factory=dict)
     records: dict[str, OrderRecord] = field(default_factory=dict)
 
     def read(self, skus: Iterable[str], order_ids: Iterable[str] = ()) -> Known:
-        """What a consistent read tells."""
+        """What a consistent read returns."""
         return Known(
             {sku: self.stock.get(sku) for sku in skus},
             {order_id: self.records.get(order_id) for order_id in order_ids},
         )
 
     def execute(self, actions: Sequence[Action]) -> list[Known]:
-        """Do `actions`, or tell for each whose condition fails what is there instead."""
+        """Do `actions`, or return the current state for each action whose condition fails."""
         named = [_item(action) for action in actions]
         assert len(set(named)) == len(named), "no item may be named twice in a transaction"
         assert len(actions) <= 100, "a transaction holds 100 actions"
-        told = [self._told(action) for action in actions if not self._holds(action)]
-        if not told:
+        failures = [self._current(action) for action in actions if not self._holds(action)]
+        if not failures:
             for action in actions:
                 self._do(action)
             assert all(units >= 0 for units in self.stock.values())
-        return told
+        return failures
 
-    def _told(self, action: Action) -> Known:
+    def _current(self, action: Action) -> Known:
         kind, key = _item(action)
         return self.read((), [key]) if kind == "record" else self.read([key])
 

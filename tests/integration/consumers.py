@@ -1,4 +1,4 @@
-"""Consumers on a stage: by the app's own handler, or as many as a test wants side by side."""
+"""Consumers on a stage: through the app's own handler, or several side by side."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from chalicelib.store.transactions import OrderStore
 from local.stage import Stage
 from tests.support.engines import Network
 from tests.support.engines.network import Call, Fault
-from tests.support.executors import AtOnce
+from tests.support.executors import ImmediateExecutor
 from tests.support.invariants import check_transaction
 from tests.support.messages import text
 
@@ -33,7 +33,7 @@ NOW_MS = 1_750_000_000_000
 
 
 def invoke(*bodies: Any, receives: int = 1, seconds: float = 60) -> list[int]:
-    """Hand a batch to `app.on_sqs_message` as Lambda does; returns the positions of those that failed."""
+    """Hand a batch to `app.on_sqs_message` as Lambda does; returns the positions of the failed messages."""
     records = [
         {
             "messageId": str(uuid4()),
@@ -56,41 +56,41 @@ def invoke(*bodies: Any, receives: int = 1, seconds: float = 60) -> list[int]:
     context = SimpleNamespace(
         aws_request_id=str(uuid4()), get_remaining_time_in_millis=lambda: seconds * 1000
     )
-    answer = app.on_sqs_message({"Records": records}, context)
-    failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+    response = app.on_sqs_message({"Records": records}, context)
+    failed = {failure["itemIdentifier"] for failure in response["batchItemFailures"]}
     return [number for number, record in enumerate(records) if record["messageId"] in failed]
 
 
 def put_stock(stage: Stage, stock: Mapping[str, int]) -> None:
-    """Stock that was there from the beginning."""
+    """Set the initial stock."""
     for sku, units in stock.items():
         item = {"sku": {"S": sku}, "quantity": {"N": str(units)}, "updated_at": {"S": "2026-01-01T00:00:00Z"}}
         stage.dynamodb.put_item(TableName=stage.tables.inventory_table, Item=item)
 
 
 def stock_of(stage: Stage, sku: str) -> int:
-    """The units of a SKU now."""
-    answer = stage.dynamodb.get_item(
+    """The current units of a SKU."""
+    response = stage.dynamodb.get_item(
         TableName=stage.tables.inventory_table, Key={"sku": {"S": sku}}, ConsistentRead=True
     )
-    return int(answer["Item"]["quantity"]["N"])
+    return int(response["Item"]["quantity"]["N"])
 
 
 def consumer_on(stage: Stage, script: Any = None) -> Consumer:
-    """A consumer with clients of its own, as a process of its own has them; `script` is a `Network`'s."""
-    network = Network(script or Proving())
+    """A consumer with its own clients, as in its own process; `script` is that of its `Network`."""
+    network = Network(script or CheckingScript())
     store = OrderStore(network.client(_client(stage, "dynamodb")), stage.tables)
     return Consumer(
         store,
         Publisher(network.client(_client(stage, "sqs")), stage.oms_queue_url),
         stage.tables.record_ttl_days,
-        AtOnce(),
+        ImmediateExecutor(),
     )
 
 
 @cache
 def _session() -> boto3.session.Session:
-    # It keeps the services' models, which take longer to read than all else.
+    # It caches the services' models, which are slow to read.
     return boto3.session.Session()
 
 
@@ -107,8 +107,8 @@ def _client(stage: Stage, service: str) -> Any:
     )
 
 
-class Proving:
-    """A script that lets nothing go wrong but what `faults` say, and checks each transaction that is done."""
+class CheckingScript:
+    """A script with the faults that `faults` returns, which checks each committed transaction."""
 
     def __init__(self, faults: Callable[[Call], Fault | None] = lambda call: None) -> None:
         self._faults = faults
@@ -124,12 +124,12 @@ class Proving:
 
 
 def message(body: Any, sent_at: int = NOW_MS, receives: int = 1) -> Message:
-    """A delivery with an id of its own."""
+    """A delivery with a new id."""
     return Message(str(uuid4()), body if isinstance(body, str) else json.dumps(body), sent_at, receives)
 
 
-def lose_answers(client: DynamoDBClient, operation: str, count: int) -> list[str]:
-    """Let the next `count` requests of an operation reach AWS, and their answers get lost.
+def lose_responses(client: DynamoDBClient, operation: str, count: int) -> list[str]:
+    """Let the next `count` requests of an operation reach AWS, and lose their responses.
 
     Returns a list to which each such request's body is added.
     """

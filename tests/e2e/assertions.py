@@ -1,4 +1,4 @@
-"""What every test of the API asks of a reply."""
+"""Assertions about responses of the API."""
 
 from local.client import Reply
 

@@ -1,4 +1,4 @@
-"""A consumer on in-memory services, whose calls can be counted and let go wrong."""
+"""A consumer on in-memory services, whose calls are counted and can fail, with faults for them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from chalicelib.consumer.publisher import Publisher
 from chalicelib.core.inbox import Message
 from chalicelib.store.transactions import OrderStore
 from tests.support.engines import Crash, FakeStage, Network, fake_stage
+from tests.support.engines.errors import Refusal
 from tests.support.engines.faults import crash_before
 from tests.support.engines.network import Call, Fault
-from tests.support.executors import AtOnce
+from tests.support.executors import ImmediateExecutor
 from tests.support.invariants import State, check, check_transaction
-from tests.support.messages import text
+from tests.support.messages import reserve, text
 
 LIMIT_SECONDS = 60.0
 RESERVE_SECONDS = 10.0
@@ -33,13 +34,15 @@ TRANSACT, SEND, MARK, READ = (
     "batch_execute_statement",
     "batch_get_item",
 )
-HAPPY = [TRANSACT, SEND, MARK]
-"""The calls of a batch that goes well."""
+FOREVER = 100_000
+"""More faults than any test has calls."""
+HAPPY_PATH = [TRANSACT, SEND, MARK]
+"""The calls of a batch without faults."""
 
 
 @dataclass
-class Script:
-    """Faults for the next calls of each operation, None for a call that goes well.
+class CallScript:
+    """Faults for the next calls of each operation, None for a call without one.
 
     Each call takes `seconds`; `calls` has them all, `errors` those that raised.
     """
@@ -63,12 +66,12 @@ class Script:
             check_transaction(call.parameters["TransactItems"])
 
 
-class Shop:
-    """Stock, a consumer and the OMS; every message goes in by `settle`."""
+class ConsumerHarness:
+    """Stock, a consumer and the OMS's queue; `settle` hands messages to the consumer."""
 
     def __init__(self, stock: Mapping[str, int] | None = None, **options: Any) -> None:
         self.stage = fake_stage(**options)
-        self.script = Script(self.stage)
+        self.script = CallScript(self.stage)
         self.initial = dict(stock or {})
         self.sent: list[str] = []
         self.dead: list[str] = []
@@ -78,14 +81,14 @@ class Shop:
             self.set_stock(sku, units)
 
     def new_consumer(self, executor: Executor | None = None) -> Consumer:
-        """A consumer as a fresh process has it, without threads but for those of `executor`."""
+        """A consumer as in a new process; it has no threads but those of `executor`."""
         network = Network(self.script)
         store = OrderStore(network.client(self.stage.dynamodb), self.stage.tables)
         publisher = Publisher(network.client(self.stage.sqs), self.stage.oms_queue_url)
-        return Consumer(store, publisher, self.stage.tables.record_ttl_days, executor or AtOnce())
+        return Consumer(store, publisher, self.stage.tables.record_ttl_days, executor or ImmediateExecutor())
 
     def pace(self, seconds: float = LIMIT_SECONDS) -> Pace:
-        """The pace of an invocation that may take so many seconds."""
+        """The pace of an invocation with this time limit."""
         clock, end = self.stage.clock, self.stage.clock.now + seconds
         return Pace(
             remaining=lambda: end - clock.now,
@@ -96,7 +99,7 @@ class Shop:
         )
 
     def fail(self, operation: str, *faults: Fault | None) -> None:
-        """Let the next calls of an operation go wrong, one fault each."""
+        """Let the next calls of an operation meet `faults`, one each."""
         self.script.faults.setdefault(operation, []).extend(faults)
 
     def message(self, body: Any, *, receives: int = 1) -> Message:
@@ -107,17 +110,17 @@ class Shop:
         return message
 
     def settle(self, *bodies: Any, receives: int = 1, seconds: float = LIMIT_SECONDS) -> list[int]:
-        """Hand over one batch; returns the positions of the messages that failed."""
+        """Hand over one batch; returns the positions of the failed messages."""
         return self.deliver([self.message(body, receives=receives) for body in bodies], seconds)
 
-    def die_before(self, operation: str, *bodies: Any) -> None:
-        """Hand over a batch whose process dies before its next call of an operation."""
+    def crash_before_call(self, operation: str, *bodies: Any) -> None:
+        """Hand over a batch; the process crashes before its next call of `operation`."""
         self.fail(operation, crash_before)
         with pytest.raises(Crash):
             self.settle(*bodies)
 
     def deliver(self, messages: list[Message], seconds: float = LIMIT_SECONDS) -> list[int]:
-        """Hand over messages as they are; returns the positions of those that failed."""
+        """Hand over messages as they are; returns the positions of the failed ones."""
         self.script.calls.clear()
         failed = self.consumer.settle(messages, self.pace(seconds))
         assert failed <= {message.id for message in messages}
@@ -135,7 +138,7 @@ class Shop:
 
     @property
     def answers(self) -> list[dict[str, Any]]:
-        """All that the OMS got, repeats included."""
+        """All answers that the OMS received, repeats included."""
         return [json.loads(sent.body) for sent in self.stage.sqs.history]
 
     def answer(self, order_id: str) -> dict[str, Any]:
@@ -143,12 +146,12 @@ class Shop:
         (only,) = [answer for answer in self.answers if answer["order_id"] == order_id]
         return only
 
-    def told(self) -> dict[str, list[str]]:
+    def answer_types(self) -> dict[str, list[str]]:
         """The types of the answers by order, in order of sending."""
-        told: dict[str, list[str]] = {}
+        types: dict[str, list[str]] = {}
         for answer in self.answers:
-            told.setdefault(answer["order_id"], []).append(answer["type"].removeprefix("Inventory"))
-        return told
+            types.setdefault(answer["order_id"], []).append(answer["type"].removeprefix("Inventory"))
+        return types
 
     @property
     def stock(self) -> dict[str, int]:
@@ -160,12 +163,12 @@ class Shop:
         return self.stage.dynamodb.snapshot()[self.stage.tables.processed_events_table].get(order_id)
 
     def set_stock(self, sku: str, units: int) -> None:
-        """Stock as somebody sets it, past the consumer; to be told of in `initial` if `check` is to agree."""
+        """Set stock without the consumer; a test that calls `check` puts the change into `initial`, too."""
         item = {"sku": {"S": sku}, "quantity": {"N": str(units)}, "updated_at": {"S": "…"}}
         self.stage.dynamodb.put_item(TableName=self.stage.tables.inventory_table, Item=item)
 
     def check(self) -> None:
-        """Check the invariants on all that was settled."""
+        """Check the invariants on all settled messages."""
         tables = self.stage.dynamodb.snapshot()
         check(
             State(
@@ -177,3 +180,39 @@ class Shop:
             ),
             self.initial,
         )
+
+
+def orders(count: int, **items: int) -> list[dict[str, Any]]:
+    return [reserve(f"o{n}", items) for n in range(count)]
+
+
+def refused(code: str) -> Fault:
+    def fault(call: Call) -> Any:
+        raise call.refuse(Refusal(code, "no"))
+
+    return fault
+
+
+def names(call: Call) -> set[str]:
+    """The SKUs and orders in a transaction."""
+    found = set()
+    for action in call.parameters["TransactItems"]:
+        ((_, request),) = action.items()
+        ((_, key),) = (
+            request["Key"].items() if "Key" in request else [("order_id", request["Item"]["order_id"])]
+        )
+        found.add(key["S"])
+    return found
+
+
+def if_it_names(name: str, fault: Fault) -> Fault:
+    """`fault` for transactions that name this SKU or order."""
+    return lambda call: fault(call) if name in names(call) else call.proceed()
+
+
+def sent_batches(harness: ConsumerHarness) -> list[list[str]]:
+    return [
+        [entry["MessageBody"] for entry in call.parameters["Entries"]]
+        for call in harness.script.calls
+        if call.operation == SEND
+    ]
