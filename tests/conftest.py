@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 from local.emulator import bypass_proxies, running
 from local.stage import Stage, open_stage
 
-# A busy machine makes an example slow, which says nothing about the code.
+# An example may be slow because the machine is busy.
 settings.register_profile("ims", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ims")
 
@@ -19,7 +19,7 @@ pytest_plugins = ["tests.support.aws_calls"]
 
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[str]:
-    """The endpoint of an embedded AWS; one that the environment names is used as it is."""
+    """The endpoint of an embedded AWS: that of AWS_ENDPOINT_URL if it is set, else one is started."""
     if given := os.environ.get("AWS_ENDPOINT_URL"):
         yield given
         return

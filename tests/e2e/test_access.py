@@ -9,7 +9,7 @@ from tests.e2e.conftest import Clients
 
 
 def with_claims(token: str, header: dict[str, str] | None = None, **claims: object) -> str:
-    """`token` with other claims, or another header, under the signature that it had."""
+    """`token` with other claims or another header, but the same signature."""
     parts = token.split(".")
     if header:
         parts[0] = _encode(json.dumps({**_decode(parts[0]), **header}).encode())
@@ -47,12 +47,12 @@ def test_health_needs_no_token(clients: Clients) -> None:
         ("GET", "/reservations/A"),
     ],
 )
-def test_every_other_route_does(clients: Clients, method: str, path: str) -> None:
+def test_every_other_route_needs_a_token(clients: Clients, method: str, path: str) -> None:
     body = {} if method in ("POST", "PUT", "PATCH") else None
     assert_problem(clients.anonymous.call(method, path, body), 401, "UNAUTHORIZED")
 
 
-def test_a_token_is_not_good_when_anything_of_it_was_changed(clients: Clients) -> None:
+def test_a_changed_token_is_refused(clients: Clients) -> None:
     good = clients.reader.token
     head, payload, signature = good.split(".")
     for bad in (
@@ -70,12 +70,12 @@ def test_a_token_is_not_good_when_anything_of_it_was_changed(clients: Clients) -
 
 
 @pytest.mark.parametrize("header", ["Basic dXNlcjpwYXNz", "Bearer", "bearer", "Bearer  ", "Token x"])
-def test_only_bearer_tokens_will_do(clients: Clients, header: str) -> None:
+def test_other_schemes_than_bearer_are_refused(clients: Clients, header: str) -> None:
     reply = clients.anonymous.call("GET", "/products", Authorization=header)
     assert_problem(reply, 401, "UNAUTHORIZED")
 
 
-def test_a_token_to_read_opens_what_reads_and_nothing_else(reader: Api) -> None:
+def test_a_read_token_allows_reads_only(reader: Api) -> None:
     for path in ("/products?limit=1", "/inventory?limit=1"):
         assert reader.call("GET", path).status == 200
     for path in ("/products/NO-SUCH", "/inventory/NO-SUCH", "/reservations/no-such"):
@@ -92,7 +92,7 @@ def test_a_token_to_read_opens_what_reads_and_nothing_else(reader: Api) -> None:
         assert_problem(reader.call(method, path, {}), 403, "FORBIDDEN")
 
 
-def test_a_token_to_write_opens_all(writer: Api) -> None:
+def test_a_write_token_allows_every_call(writer: Api) -> None:
     assert writer.call("GET", "/products?limit=1").status == 200
     assert_problem(writer.call("POST", "/products", {}), 400, "VALIDATION_ERROR")
 
@@ -115,18 +115,16 @@ def test_an_unknown_route_is_404(writer: Api, path: str) -> None:
         ("OPTIONS", "/products", {"GET", "POST"}),
     ],
 )
-def test_a_method_that_a_route_does_not_have_is_405(
-    writer: Api, method: str, path: str, allowed: set[str]
-) -> None:
+def test_an_unsupported_method_is_405(writer: Api, method: str, path: str, allowed: set[str]) -> None:
     reply = writer.call(method, path)
     assert_problem(reply, 405, "METHOD_NOT_ALLOWED")
     assert set(reply.headers["Allow"].split(", ")) == allowed
 
 
-def test_head_is_answered_without_a_body(writer: Api) -> None:
+def test_a_head_response_has_no_body(writer: Api) -> None:
     assert writer.call("HEAD", "/products").status == 405
 
 
-def test_a_body_beyond_ten_megabytes_is_413(writer: Api) -> None:
+def test_a_body_over_ten_megabytes_is_413(writer: Api) -> None:
     reply = writer.call("POST", "/products", b" " * (10 * 1024 * 1024 + 1))
     assert_problem(reply, 413, "REQUEST_TOO_LARGE")

@@ -46,7 +46,7 @@ def test_the_same_key_changes_the_stock_once(writer: Api, product: Make) -> None
     assert quantity(writer, sku) == 5
 
 
-def test_adjustments_at_once_all_count(writer: Api, product: Make) -> None:
+def test_concurrent_adjustments_all_count(writer: Api, product: Make) -> None:
     sku = product(100)
     deltas = [3, -2] * 10
     with ThreadPoolExecutor(8) as threads:
@@ -55,7 +55,7 @@ def test_adjustments_at_once_all_count(writer: Api, product: Make) -> None:
     assert quantity(writer, sku) == 100 + sum(deltas)
 
 
-def test_stock_is_set_if_it_is_as_expected(writer: Api, product: Make) -> None:
+def test_stock_is_set_if_it_has_the_expected_quantity(writer: Api, product: Make) -> None:
     sku = product(7)
     changed = writer.call("PUT", f"/inventory/{sku}", {"quantity": 9, "expected_quantity": 7})
     assert (changed.status, changed.body["quantity"]) == (200, 9)
@@ -64,7 +64,7 @@ def test_stock_is_set_if_it_is_as_expected(writer: Api, product: Make) -> None:
 
 
 @pytest.mark.parametrize("bad", [1.0, "1", True, None, -1, 10**12 + 1])
-def test_a_stock_is_a_whole_number(writer: Api, product: Make, bad: Any) -> None:
+def test_a_quantity_is_a_whole_number(writer: Api, product: Make, bad: Any) -> None:
     sku = product()
     refused = writer.call("PUT", f"/inventory/{sku}", {"quantity": bad})
     assert_problem(refused, 400, "VALIDATION_ERROR")
@@ -81,7 +81,7 @@ def test_an_idempotency_key_is_visible_ascii(writer: Api, product: Make, key: st
     assert_problem(adjust(writer, product(), 1, key), 400, "VALIDATION_ERROR")
 
 
-def test_what_does_not_exist_is_404(writer: Api) -> None:
+def test_an_unknown_sku_is_404(writer: Api) -> None:
     sku = new_id("E2E")
     assert_problem(writer.call("GET", f"/inventory/{sku}"), 404, "NOT_FOUND")
     assert_problem(writer.call("PUT", f"/inventory/{sku}", {"quantity": 1}), 404, "NOT_FOUND")
@@ -89,7 +89,7 @@ def test_what_does_not_exist_is_404(writer: Api) -> None:
     assert_problem(writer.call("GET", f"/reservations/{new_id('order')}"), 404, "NOT_FOUND")
 
 
-def test_a_check_tells_of_each_item_what_is_there(reader: Api, product: Make) -> None:
+def test_a_check_says_what_is_available_of_each_item(reader: Api, product: Make) -> None:
     plenty, few, unknown = product(5), product(1), new_id("E2E")
     items = [
         {"sku": plenty, "quantity": 1},
@@ -111,7 +111,7 @@ def test_a_check_tells_of_each_item_what_is_there(reader: Api, product: Make) ->
     assert good.body["status"] == "AVAILABLE"
 
 
-def test_a_check_names_the_entry_at_fault(reader: Api) -> None:
+def test_a_check_names_the_invalid_entry(reader: Api) -> None:
     items = [{"sku": "A", "quantity": 1}, {"sku": "check", "quantity": 0}]
     refused = reader.call("POST", "/inventory/check", {"items": items})
     assert_problem(refused, 400, "VALIDATION_ERROR")

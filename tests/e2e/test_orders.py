@@ -15,12 +15,12 @@ from tests.e2e.assertions import assert_problem
 
 Make = Callable[..., str]
 SECONDS = 30
-SILENCE = 3
-LONGEST_REDRIVE = 120
+QUIET_SECONDS = 3
+REDRIVE_SECONDS = 120
 
 
-def ask(oms: Oms, *messages: Message) -> list[Message]:
-    """Send messages of different orders, and answer what came back, one answer each."""
+def send_and_receive(oms: Oms, *messages: Message) -> list[Message]:
+    """Send messages of different orders, and return their answers, one each."""
     for message in messages:
         oms.send(message)
     answers = oms.answers({message["order_id"] for message in messages}, len(messages), SECONDS)
@@ -40,12 +40,12 @@ def items(**quantities: int) -> list[dict[str, Any]]:
     return [{"sku": sku, "quantity": quantity} for sku, quantity in quantities.items()]
 
 
-def test_an_order_in_stock_is_reserved_and_answered_once_however_often_it_comes(
+def test_an_order_in_stock_is_reserved_once_however_often_it_is_delivered(
     reader: Api, oms: Oms, product: Make
 ) -> None:
     one, other, order = product(5), product(5), new_id("order")
     message = reserve(order, {one: 2, other: 3}, customer_id="Zoë")
-    [answer] = ask(oms, message)
+    [answer] = send_and_receive(oms, message)
     assert answer["type"] == "InventoryReserved"
     assert answer["customer_id"] == "Zoë"
     assert sorted(answer["items"], key=str) == sorted(message["items"], key=str)
@@ -56,24 +56,24 @@ def test_an_order_in_stock_is_reserved_and_answered_once_however_often_it_comes(
 
     for _ in range(3):
         oms.send(message)
-    assert all(again == answer for again in oms.answers({order}, 1, SILENCE))
+    assert all(again == answer for again in oms.answers({order}, 1, QUIET_SECONDS))
     assert (stock(reader, one), stock(reader, other)) == (3, 2)
 
 
-def test_an_order_too_large_is_rejected_with_the_lines_at_fault_and_takes_nothing(
+def test_an_order_short_of_stock_is_rejected_with_the_short_lines_and_takes_nothing(
     reader: Api, oms: Oms, product: Make
 ) -> None:
     plenty, few, order = product(9), product(2), new_id("order")
-    [answer] = ask(oms, reserve(order, {plenty: 1, few: 3}))
+    [answer] = send_and_receive(oms, reserve(order, {plenty: 1, few: 3}))
     assert (answer["type"], answer["reason"]) == ("InventoryReservationFailed", "INSUFFICIENT_STOCK")
     assert answer["items"] == [{"sku": few, "requested": 3, "available": 2, "reason": "INSUFFICIENT_STOCK"}]
     assert (stock(reader, plenty), stock(reader, few)) == (9, 2)
     assert outcome(reader, order) == "REJECTED"
 
 
-def test_an_unknown_sku_is_told(oms: Oms, product: Make) -> None:
+def test_an_order_of_an_unknown_sku_is_rejected_with_its_name(oms: Oms, product: Make) -> None:
     few, unknown = product(1), new_id("E2E")
-    [answer] = ask(oms, reserve(new_id("order"), {few: 2, unknown: 1}))
+    [answer] = send_and_receive(oms, reserve(new_id("order"), {few: 2, unknown: 1}))
     assert answer["reason"] == "SKU_NOT_FOUND"
     assert {"sku": unknown, "requested": 1, "available": 0, "reason": "SKU_NOT_FOUND"} in answer["items"]
 
@@ -82,9 +82,9 @@ def test_lines_of_one_sku_are_added_up(reader: Api, oms: Oms, product: Make) -> 
     sku = product(5)
     twice = {**reserve(new_id("order"), {}), "items": items(**{sku: 2}) + items(**{sku: 2})}
     too_much = {**reserve(new_id("order"), {}), "items": items(**{sku: 3}) + items(**{sku: 3})}
-    [answer] = ask(oms, twice)
+    [answer] = send_and_receive(oms, twice)
     assert answer["items"] == items(**{sku: 4})
-    [answer] = ask(oms, too_much)
+    [answer] = send_and_receive(oms, too_much)
     assert answer["items"][0]["requested"] == 6
     assert stock(reader, sku) == 1
 
@@ -100,20 +100,20 @@ def test_lines_of_one_sku_are_added_up(reader: Api, oms: Oms, product: Make) -> 
         ({"timestamp": "yesterday"}, "timestamp"),
     ],
 )
-def test_a_bad_order_is_answered_with_what_is_wrong_with_it(
+def test_an_invalid_order_is_rejected_with_its_errors(
     reader: Api, oms: Oms, change: dict[str, Any], field: str
 ) -> None:
     message = {**reserve(new_id("order"), {"A": 1}), **change}
-    [answer] = ask(oms, message)
+    [answer] = send_and_receive(oms, message)
     assert (answer["type"], answer["reason"]) == ("InventoryReservationFailed", "INVALID_REQUEST")
     assert field in {error["field"] for error in answer["errors"]}
     assert outcome(reader, message["order_id"]) == "REJECTED"
 
 
-def test_an_order_of_99_skus_is_taken_and_one_of_100_is_not(oms: Oms, product: Make) -> None:
+def test_an_order_of_99_skus_is_accepted_and_one_of_100_is_rejected(oms: Oms, product: Make) -> None:
     sku = product(1)
     unknown = {f"E2E-UNKNOWN-{number}": 1 for number in range(99)}
-    most, over = ask(
+    most, over = send_and_receive(
         oms,
         reserve(new_id("order"), {**dict(list(unknown.items())[:98]), sku: 1}),
         reserve(new_id("order"), {**unknown, sku: 1}),
@@ -121,34 +121,32 @@ def test_an_order_of_99_skus_is_taken_and_one_of_100_is_not(oms: Oms, product: M
     assert {most["reason"], over["reason"]} == {"SKU_NOT_FOUND", "TOO_MANY_ITEMS"}
 
 
-def test_a_cancelled_order_gives_its_stock_back_once(reader: Api, oms: Oms, product: Make) -> None:
+def test_a_release_returns_the_stock_once(reader: Api, oms: Oms, product: Make) -> None:
     sku, order = product(4), new_id("order")
-    ask(oms, reserve(order, {sku: 3}))
-    [answer] = ask(oms, release(order))
+    send_and_receive(oms, reserve(order, {sku: 3}))
+    [answer] = send_and_receive(oms, release(order))
     assert (answer["type"], answer["items"]) == ("InventoryReleased", items(**{sku: 3}))
     assert (stock(reader, sku), outcome(reader, order)) == (4, "RELEASED")
 
     oms.send(release(order))
-    assert all(again == answer for again in oms.answers({order}, 1, SILENCE))
+    assert all(again == answer for again in oms.answers({order}, 1, QUIET_SECONDS))
     assert stock(reader, sku) == 4
 
 
-def test_an_order_that_comes_after_its_cancellation_takes_nothing(
-    reader: Api, oms: Oms, product: Make
-) -> None:
+def test_an_order_that_arrives_after_its_release_takes_nothing(reader: Api, oms: Oms, product: Make) -> None:
     sku, order = product(4), new_id("order")
-    [answer] = ask(oms, release(order))
+    [answer] = send_and_receive(oms, release(order))
     assert (answer["type"], answer["items"]) == ("InventoryReleased", [])
     oms.send(reserve(order, {sku: 3}))
-    assert all(again == answer for again in oms.answers({order}, 1, SILENCE))
+    assert all(again == answer for again in oms.answers({order}, 1, QUIET_SECONDS))
     assert (stock(reader, sku), outcome(reader, order)) == (4, "RELEASED")
 
 
-def test_a_cancelled_rejection_has_no_answer_of_its_own(reader: Api, oms: Oms, product: Make) -> None:
+def test_the_release_of_a_rejected_order_has_no_answer(reader: Api, oms: Oms, product: Make) -> None:
     sku, order = product(1), new_id("order")
-    [answer] = ask(oms, reserve(order, {sku: 2}))
+    [answer] = send_and_receive(oms, reserve(order, {sku: 2}))
     oms.send(release(order))
-    assert all(again == answer for again in oms.answers({order}, 1, SILENCE))
+    assert all(again == answer for again in oms.answers({order}, 1, QUIET_SECONDS))
     assert (stock(reader, sku), outcome(reader, order)) == (1, "REJECTED")
 
 
@@ -169,7 +167,7 @@ def test_of_twenty_orders_for_the_last_five_units_exactly_five_are_reserved(
         assert outcome(reader, answer["order_id"]) == expected
 
 
-def test_orders_and_adjustments_at_once_leave_the_right_stock(
+def test_concurrent_orders_and_adjustments_leave_the_right_stock(
     reader: Api, writer: Api, oms: Oms, product: Make
 ) -> None:
     sku = product(40)
@@ -184,11 +182,11 @@ def test_orders_and_adjustments_at_once_leave_the_right_stock(
     assert stock(reader, sku) == 40 - 20 - 10
 
 
-def test_a_record_of_an_adjustment_is_no_reservation(reader: Api) -> None:
+def test_the_record_of_an_adjustment_is_no_reservation(reader: Api) -> None:
     assert_problem(reader.call("GET", "/reservations/adjustment%23abc"), 400, "VALIDATION_ERROR")
 
 
-def test_poison_becomes_dead_letters_unchanged_and_holds_nobody_back(
+def test_poison_moves_to_the_dlq_unchanged_and_delays_no_other_message(
     reader: Api, oms: Oms, product: Make
 ) -> None:
     sqs = boto3.client("sqs")
@@ -196,7 +194,7 @@ def test_poison_becomes_dead_letters_unchanged_and_holds_nobody_back(
     attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
     receives = int(json.loads(attributes["RedrivePolicy"])["maxReceiveCount"])
     seconds = int(attributes["VisibilityTimeout"]) * receives
-    if seconds > LONGEST_REDRIVE:
+    if seconds > REDRIVE_SECONDS:
         pytest.skip(f"this stage gives up on a message after {seconds} s")
 
     sku, mark = product(1), new_id("poison")
@@ -209,7 +207,7 @@ def test_poison_becomes_dead_letters_unchanged_and_holds_nobody_back(
     }
     for body in poison:
         oms.send(body)
-    [answer] = ask(oms, reserve(new_id("order"), {sku: 1}))
+    [answer] = send_and_receive(oms, reserve(new_id("order"), {sku: 1}))
     assert answer["type"] == "InventoryReserved"
 
     found: set[str] = set()

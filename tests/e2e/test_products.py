@@ -17,7 +17,7 @@ def fields(reply: Reply) -> set[str]:
     return {error["field"] for error in reply.body["errors"]}
 
 
-def test_a_product_lives_from_creation_to_deletion(writer: Api) -> None:
+def test_a_product_is_created_read_changed_and_deleted(writer: Api) -> None:
     sku = new_id("E2E")
     body = {
         "sku": sku,
@@ -45,7 +45,7 @@ def test_a_product_lives_from_creation_to_deletion(writer: Api) -> None:
     assert_problem(writer.call("DELETE", f"/products/{sku}"), 404, "NOT_FOUND")
 
 
-def test_a_price_comes_back_as_the_number_that_was_sent(writer: Api, product: Make) -> None:
+def test_a_price_is_returned_as_it_was_sent(writer: Api, product: Make) -> None:
     sku = product()
     for price in ("10.99", "0", "0.07", "9999999999.99", "1e2"):
         changed = writer.call("PATCH", f"/products/{sku}", f'{{"price": {price}}}'.encode())
@@ -53,7 +53,7 @@ def test_a_price_comes_back_as_the_number_that_was_sent(writer: Api, product: Ma
         assert changed.body["price"] == json.loads(price)
 
 
-def test_of_many_creators_of_one_sku_one_wins(writer: Api, product: Make) -> None:
+def test_one_of_many_concurrent_creations_of_a_sku_succeeds(writer: Api, product: Make) -> None:
     sku = new_id("E2E")
     body = {"sku": sku, "name": "Contested", "price": 1}
     with ThreadPoolExecutor(6) as threads:
@@ -63,13 +63,13 @@ def test_of_many_creators_of_one_sku_one_wins(writer: Api, product: Make) -> Non
     assert writer.call("DELETE", f"/products/{sku}").status == 204
 
 
-def test_a_product_with_stock_stays(writer: Api, product: Make) -> None:
+def test_a_product_with_stock_cannot_be_deleted(writer: Api, product: Make) -> None:
     sku = product(1)
     assert_problem(writer.call("DELETE", f"/products/{sku}"), 409, "HAS_STOCK")
     assert writer.call("GET", f"/products/{sku}").body["quantity"] == 1
 
 
-def test_every_field_at_fault_is_named(writer: Api) -> None:
+def test_every_invalid_field_is_named(writer: Api) -> None:
     bad = {"sku": "-", "name": "", "price": -1, "image_url": "ftp://x", "colour": "red"}
     reply = writer.call("POST", "/products", bad)
     assert_problem(reply, 400, "VALIDATION_ERROR")
@@ -95,13 +95,13 @@ def test_a_body_that_is_no_json_object_is_400(writer: Api, body: bytes, code: st
     assert_problem(writer.call("POST", "/products", body), 400, code)
 
 
-def test_the_content_type_counts(writer: Api) -> None:
+def test_a_body_needs_the_json_content_type(writer: Api) -> None:
     body = b'{"sku": "x"}'
     other = writer.call("POST", "/products", body, Content_Type="text/plain")
     assert_problem(other, 415, "UNSUPPORTED_MEDIA_TYPE")
 
 
-def test_listing_shows_every_product_once_page_by_page(reader: Api, product: Make) -> None:
+def test_the_pages_of_a_listing_show_every_product_once(reader: Api, product: Make) -> None:
     mine = {product(quantity): quantity for quantity in (1, 2, 3)}
     seen: list[dict[str, Any]] = []
     token = ""
@@ -128,7 +128,7 @@ def test_listing_shows_every_product_once_page_by_page(reader: Api, product: Mak
         ("next_token=tampered", "INVALID_TOKEN"),
     ],
 )
-def test_a_bad_query_parameter_is_400(reader: Api, query: str, code: str) -> None:
+def test_an_invalid_query_parameter_is_400(reader: Api, query: str, code: str) -> None:
     assert_problem(reader.call("GET", f"/products?{query}"), 400, code)
 
 
@@ -141,6 +141,6 @@ def test_path_parameters_are_decoded_once(reader: Api, product: Make) -> None:
     assert_problem(reader.call("GET", "/products/%FF"), 400, "VALIDATION_ERROR")
 
 
-def test_a_call_without_any_body_is_400(writer: Api) -> None:
+def test_a_call_without_a_body_is_400(writer: Api) -> None:
     assert_problem(writer.call("POST", "/products", Content_Type="application/json"), 400, "INVALID_JSON")
     assert_problem(writer.call("POST", "/products"), 400, "VALIDATION_ERROR")

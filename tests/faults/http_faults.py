@@ -118,7 +118,7 @@ def refused(code: str, status: int) -> Fault:
 
 
 def oms_queue_refuses(code: str, status: int) -> Script:
-    """A script under which nothing can be sent to the OMS's queue."""
+    """A script that refuses every send to the OMS's queue."""
     fault = refused(code, status)
 
     def script(exchange: Exchange) -> Fault | None:

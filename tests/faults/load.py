@@ -23,7 +23,7 @@ _RETRYABLE: Final = (500, 502, 503, 504)
 
 
 def messages(rng: Random, orders: int) -> list[str]:
-    """The bodies of about 1.4 messages an order, in the order in which they are sent."""
+    """The bodies of about 1.4 messages per order, in the order in which they are sent."""
     sent: list[tuple[float, str]] = []
 
     def send(message: Any, after: float) -> None:
@@ -59,7 +59,7 @@ def messages(rng: Random, orders: int) -> list[str]:
 
 
 def send(sqs: SQSClient, queue_url: str, bodies: Sequence[str], seconds: float) -> None:
-    """Send `bodies` in batches, spread over about so many `seconds`."""
+    """Send `bodies` in batches, spread over about `seconds`."""
     batches = [bodies[start : start + 10] for start in range(0, len(bodies), 10)]
     began = time.monotonic()
     for number, batch in enumerate(batches):

@@ -75,7 +75,7 @@ Run = tuple[str, Consumer, dict[str, Any]]
 
 @pytest.fixture
 def runs(emulator: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Run]]:
-    """Each case on a stage and with clients of its own, so that all can run at once."""
+    """Each case has its own stage and clients, so that all can run at once."""
     monkeypatch.setenv("NO_PROXY", HOST)
     made: list[Run] = []
     with ExitStack() as stack:

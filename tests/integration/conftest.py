@@ -13,7 +13,7 @@ def rest(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[RestClient]:
     for name, value in stage.env.items():
         monkeypatch.setenv(name, value)
     reset_clients()
-    # Before any thread does: boto3's default session is not made for being built twice at once.
+    # Now, before any thread does it: threads must not build boto3's default session concurrently.
     clients.dynamodb()
     yield RestClient()
     clients.dynamodb().close()

@@ -15,17 +15,17 @@ from chalicelib.errors import KeysUnavailable, SettingsError
 from tests.support.issuer import ec_key
 from tests.support.key_server import disconnecting, endless, responding, serving, silent, trickling
 
-BRIEF = 0.3
-"""Seconds; the time-out that most tests here use, so that they are quick."""
+TIMEOUT_SECONDS = 0.3
+"""A short time-out, so that tests are quick."""
 
 
-def left_behind() -> list[threading.Thread]:
+def download_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "download"]
 
 
-def wait_until_nobody_is_left_behind() -> None:
+def wait_until_no_thread_is_left() -> None:
     deadline = time.monotonic() + 5
-    while left_behind():
+    while download_threads():
         assert time.monotonic() < deadline, "a thread still downloads"
         time.sleep(0.01)
 
@@ -36,7 +36,7 @@ def test_document_is_fetched():
         assert download(server.url.replace("127.0.0.1", "localhost")) == b'{"keys": []}'
 
 
-def test_path_and_query_are_asked_for_as_they_are():
+def test_path_and_query_are_requested_unchanged():
     asked = []
 
     def record(handler, over):
@@ -51,7 +51,7 @@ def test_path_and_query_are_asked_for_as_they_are():
 
 
 @pytest.mark.parametrize("status", [201, 204, 304, 400, 401, 404, 429, 500, 503])
-def test_answer_other_than_200_is_a_failure(status):
+def test_status_other_than_200_is_a_failure(status):
     with serving(responding(b"{}", status)) as server, pytest.raises(KeysUnavailable, match=str(status)):
         download(server.url)
 
@@ -67,7 +67,7 @@ def test_redirects_are_not_followed(status):
         assert target.requests == 0
 
 
-def test_document_may_be_as_large_as_the_limit_and_no_larger():
+def test_document_may_be_as_large_as_the_limit_but_not_larger():
     with serving(responding(b"x" * MAX_BYTES)) as server:
         assert len(download(server.url)) == MAX_BYTES
         server.behave = responding(b"x" * (MAX_BYTES + 1))
@@ -75,14 +75,14 @@ def test_document_may_be_as_large_as_the_limit_and_no_larger():
             download(server.url)
 
 
-def test_endless_document_is_given_up_at_the_limit():
+def test_endless_document_is_aborted_at_the_limit():
     with serving(endless) as server, pytest.raises(KeysUnavailable, match="bytes"):
         download(server.url)
-    wait_until_nobody_is_left_behind()
+    wait_until_no_thread_is_left()
 
 
 @pytest.mark.parametrize("garbage", [b"", b"\0" * 100, b"SSH-2.0-OpenSSH_9.6\r\n", b"HTTP/1.1 abc\r\n\r\n"])
-def test_answer_that_is_not_http_is_a_failure(garbage):
+def test_response_that_is_not_http_is_a_failure(garbage):
     def behave(handler, over):
         handler.wfile.write(garbage)
 
@@ -90,19 +90,19 @@ def test_answer_that_is_not_http_is_a_failure(garbage):
         download(server.url)
 
 
-def test_server_that_hangs_up_is_a_failure():
+def test_server_that_disconnects_is_a_failure():
     with serving(disconnecting) as server, pytest.raises(KeysUnavailable):
         download(server.url)
 
 
-def test_nobody_listening_is_a_failure():
+def test_refused_connection_is_a_failure():
     with serving(silent) as server:
         url = server.url
     with pytest.raises(KeysUnavailable):
         download(url)
 
 
-def test_host_that_does_not_exist_is_a_failure():
+def test_unknown_host_is_a_failure():
     with pytest.raises(KeysUnavailable):
         download("https://no-such-host.invalid/jwks.json")
 
@@ -118,16 +118,16 @@ SLOW = {
 
 
 @pytest.mark.parametrize("behave", SLOW.values(), ids=SLOW.keys())
-def test_slow_server_is_given_up_in_time_and_leaves_no_thread_behind(behave):
+def test_slow_server_times_out_and_leaves_no_thread_running(behave):
     with serving(behave) as server:
         start = time.monotonic()
         with pytest.raises(KeysUnavailable, match="Timeout"):
-            download(server.url, BRIEF)
-        assert BRIEF <= time.monotonic() - start < BRIEF + 1
-        wait_until_nobody_is_left_behind()
+            download(server.url, TIMEOUT_SECONDS)
+        assert TIMEOUT_SECONDS <= time.monotonic() - start < TIMEOUT_SECONDS + 1
+        wait_until_no_thread_is_left()
 
 
-def test_slow_server_is_given_up_after_two_seconds_by_default():
+def test_slow_server_times_out_after_two_seconds_by_default():
     with serving(SLOW["drips a body of known length"]) as server:
         start = time.monotonic()
         with pytest.raises(KeysUnavailable, match="Timeout"):
@@ -136,7 +136,7 @@ def test_slow_server_is_given_up_after_two_seconds_by_default():
         assert 2 <= time.monotonic() - start < 3
 
 
-def test_slow_name_resolution_is_given_up_in_time(monkeypatch):
+def test_slow_name_resolution_times_out(monkeypatch):
     resolved = threading.Event()
 
     def slow(*_args, **_kwargs):
@@ -148,10 +148,10 @@ def test_slow_name_resolution_is_given_up_in_time(monkeypatch):
         monkeypatch.setattr(socket, "getaddrinfo", slow)
         start = time.monotonic()
         with pytest.raises(KeysUnavailable, match="Timeout"):
-            download("http://localhost/", BRIEF)
-        assert time.monotonic() - start < BRIEF + 1
+            download("http://localhost/", TIMEOUT_SECONDS)
+        assert time.monotonic() - start < TIMEOUT_SECONDS + 1
         resolved.set()
-        wait_until_nobody_is_left_behind()
+        wait_until_no_thread_is_left()
         assert server.requests == 0
 
 
@@ -187,7 +187,7 @@ def test_url_other_than_https_or_loopback_is_refused(url):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "localhost", "LOCALHOST", "[::1]"])
-def test_plain_http_is_taken_on_any_loopback_host(host):
+def test_plain_http_is_accepted_on_any_loopback_host(host):
     with pytest.raises(KeysUnavailable):
         download(f"http://{host}:9/")
 
@@ -247,7 +247,7 @@ class TestTls:
         with serving(responding(b"{}"), context) as server:
             yield server
 
-    def test_trusted_certificate_is_taken(self, server, certificate, monkeypatch):
+    def test_trusted_certificate_is_accepted(self, server, certificate, monkeypatch):
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "certificate.pem"))
         assert download(server.url) == b"{}"
 
@@ -261,10 +261,10 @@ class TestTls:
         with pytest.raises(KeysUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
             download(server.url.replace("localhost", "127.0.0.1"))
 
-    def test_slow_handshake_is_given_up_in_time(self):
+    def test_slow_handshake_times_out(self):
         with socket.create_server(("127.0.0.1", 0)) as deaf:
             start = time.monotonic()
             with pytest.raises(KeysUnavailable, match=r"[Tt]ime"):
-                download(f"https://127.0.0.1:{deaf.getsockname()[1]}/", BRIEF)
-            assert time.monotonic() - start < BRIEF + 1
-            wait_until_nobody_is_left_behind()
+                download(f"https://127.0.0.1:{deaf.getsockname()[1]}/", TIMEOUT_SECONDS)
+            assert time.monotonic() - start < TIMEOUT_SECONDS + 1
+            wait_until_no_thread_is_left()

@@ -23,9 +23,9 @@ PUBLISHED = responding(key_set(shared_rsa_key().jwk(), shared_ec_key().jwk()))
 
 @pytest.fixture
 def configure(monkeypatch):
-    """Sets the issuer, the audience and where the keys are, as a fresh process would find them."""
+    """Sets issuer, audience and JWKS URL as a new process would find them."""
 
-    def forget() -> None:
+    def reset() -> None:
         clients.auth.cache_clear()
         clients.verifier.cache_clear()
 
@@ -33,10 +33,10 @@ def configure(monkeypatch):
         monkeypatch.setenv("AUTH_ISSUER", issuer)
         monkeypatch.setenv("AUTH_AUDIENCE", audience)
         monkeypatch.setenv("AUTH_JWKS_URL", jwks_url)
-        forget()
+        reset()
 
     yield configure
-    forget()
+    reset()
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def bearer(token: str) -> str:
 
 
 def unauthorized():
-    """What API Gateway turns into 401: the message, the whole message and nothing but the message."""
+    """The error that API Gateway turns into 401: it needs exactly this message."""
     return pytest.raises(
         Exception, check=lambda error: type(error) is Exception and str(error) == "Unauthorized"
     )
@@ -71,8 +71,8 @@ def is_read(method: str, path: str) -> bool:
 
 
 class TestBehindChalicesGateway:
-    def pass_gate(self, method: str, path: str, token: str | None) -> dict:
-        """What the handler would be told of its caller; raises as the gateway does."""
+    def authorize(self, method: str, path: str, token: str | None) -> dict:
+        """The handler's authorizer context; raises as the gateway does."""
         gateway = LocalGateway(app.app, Config())
         headers = {} if token is None else {"authorization": bearer(token)}
         event = gateway.event_converter.create_lambda_event(method, path, headers)
@@ -84,38 +84,38 @@ class TestBehindChalicesGateway:
     def test_reader_may_make_exactly_the_calls_that_read(self, server, method, path):
         token = shared_rsa_key().token(scope="inventory:read")
         if is_read(method, path):
-            assert self.pass_gate(method, path, token) == {"principalId": "clerk"}
+            assert self.authorize(method, path, token) == {"principalId": "clerk"}
         else:
             with pytest.raises(ForbiddenError):
-                self.pass_gate(method, path, token)
+                self.authorize(method, path, token)
 
     @pytest.mark.parametrize(("method", "path"), all_calls())
     def test_writer_may_make_every_call(self, server, method, path):
         token = shared_ec_key().token(scope="inventory:write")
-        assert self.pass_gate(method, path, token) == {"principalId": "clerk"}
+        assert self.authorize(method, path, token) == {"principalId": "clerk"}
 
     @pytest.mark.parametrize(("method", "path"), all_calls())
-    def test_caller_without_a_scope_of_ours_may_make_no_call(self, server, method, path):
+    def test_caller_without_a_known_scope_may_make_no_call(self, server, method, path):
         with pytest.raises(ForbiddenError):
-            self.pass_gate(method, path, shared_rsa_key().token(scope="openid"))
+            self.authorize(method, path, shared_rsa_key().token(scope="openid"))
 
     @pytest.mark.parametrize(("method", "path"), all_calls())
-    def test_no_call_is_made_without_a_token(self, server, method, path):
+    def test_call_without_a_token_is_unauthorized(self, server, method, path):
         with pytest.raises(NotAuthorizedError):
-            self.pass_gate(method, path, None)
+            self.authorize(method, path, None)
         assert server.requests == 0
 
-    def test_bad_token_is_unauthorized(self, server):
+    def test_invalid_token_is_unauthorized(self, server):
         with unauthorized():
-            self.pass_gate("GET", "/products", rsa_key("stranger").token())
+            self.authorize("GET", "/products", rsa_key("stranger").token())
 
     def test_health_needs_no_token(self, server):
         response = LocalGateway(app.app, Config()).handle_request("GET", "/health", {}, None)
         assert (response["statusCode"], json.loads(response["body"])) == (200, {"status": "ok"})
 
-    def test_allowed_call_reaches_its_handler_and_refused_one_does_not(self, server):
+    def test_allowed_call_reaches_its_handler_and_refused_call_does_not(self, server):
         gateway = LocalGateway(app.app, Config())
-        # A body that is refused before anything is asked of AWS.
+        # A body that is refused before any call to AWS.
         call = {"method": "POST", "path": "/products", "body": b"not json"}
         headers = {"content-type": "application/json"}
         response = gateway.handle_request(
@@ -150,7 +150,7 @@ class TestKeyServer:
         ],
         ids=["silent", "drips", "hangs up", "500", "redirects", "garbage", "empty", "oversized"],
     )
-    def test_same_token_is_good_as_soon_as_the_key_server_is_back(self, server, behave):
+    def test_token_is_accepted_as_soon_as_the_key_server_is_back(self, server, behave):
         token = bearer(shared_rsa_key().token())
         server.behave = behave
         start = time.monotonic()
@@ -160,7 +160,7 @@ class TestKeyServer:
         server.behave = PUBLISHED
         assert auth.authorize(token, ARN)["policyDocument"]["Statement"][0]["Effect"] == "Allow"
 
-    def test_key_server_that_was_down_is_asked_again_by_the_next_call(self, configure):
+    def test_next_call_retries_a_key_server_that_was_down(self, configure):
         with serving(PUBLISHED) as gone:
             configure(gone.url)
         with pytest.raises(KeysUnavailable):
@@ -168,7 +168,7 @@ class TestKeyServer:
         with pytest.raises(KeysUnavailable):
             auth.authorize(bearer(shared_rsa_key().token()), ARN)
 
-    def test_new_key_of_the_issuer_is_picked_up(self, server):
+    def test_new_key_of_the_issuer_is_fetched(self, server):
         auth.authorize(bearer(shared_rsa_key().token()), ARN)
         new = ec_key("new")
         server.behave = responding(key_set(new.jwk()))
@@ -183,12 +183,12 @@ class TestKeyServer:
                 auth.authorize(bearer(ec_key(f"unknown-{number}").token()), ARN)
         assert server.requests == 2
 
-    def test_plain_http_beyond_loopback_is_an_error_of_the_settings(self, configure):
+    def test_plain_http_beyond_loopback_is_a_settings_error(self, configure):
         configure("http://issuer.example/jwks.json")
         with pytest.raises(SettingsError, match="AUTH_JWKS_URL"):
             auth.authorize(bearer(shared_rsa_key().token()), ARN)
 
-    def test_empty_settings_deny_all_and_fetch_nothing(self, server, configure):
+    def test_empty_settings_deny_every_call_and_fetch_nothing(self, server, configure):
         configure(server.url, issuer="", audience="")
         with unauthorized():
             auth.authorize(bearer(shared_rsa_key().token()), ARN)
@@ -198,7 +198,7 @@ class TestKeyServer:
         deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
     )
     @given(st.text() | st.text().map("Bearer ".__add__))
-    def test_any_text_as_a_token_is_unauthorized(self, server, text):
+    def test_arbitrary_text_as_a_token_is_unauthorized(self, server, text):
         with unauthorized():
             auth.authorize(text, ARN)
 
@@ -206,7 +206,7 @@ class TestKeyServer:
 class TestLogs:
     @pytest.fixture
     def logged(self, caplog):
-        """All that was logged, as text."""
+        """The whole log, as text."""
         caplog.set_level(logging.DEBUG)
         logger = logging.getLogger("ims")
         logger.addHandler(caplog.handler)
@@ -223,12 +223,12 @@ class TestLogs:
         assert refusal.value.__cause__ is None
         assert refusal.value.__suppress_context__
 
-    def test_token_that_opens_nothing_is_logged_without_its_caller(self, server, logged):
+    def test_token_without_scopes_is_logged_without_its_caller(self, server, logged):
         auth.authorize(bearer(shared_rsa_key().token(scope="secret-scope", sub="secret-subject")), ARN)
         assert "token opens nothing" in logged()
         assert "secret" not in logged()
 
-    def test_token_that_could_not_be_judged_is_logged_with_the_reason(self, server, logged):
+    def test_token_that_could_not_be_verified_is_logged_with_the_reason(self, server, logged):
         server.behave = responding(b"", 503)
         with pytest.raises(KeysUnavailable):
             auth.authorize(bearer(shared_rsa_key().token(sub="secret-subject")), ARN)

@@ -1,4 +1,4 @@
-"""The consumer's handler on the embedded AWS, with events as Lambda hands them over."""
+"""The consumer's handler on the embedded AWS, with events as Lambda passes them."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from tests.unit.consumer.consumer_harness import ConsumerHarness
 
 
 @pytest.fixture
-def shop(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    """A stage to which the app's handler is set."""
+def consumer_stage(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    """A stage that the app's handler uses."""
     for name, value in stage.env.items():
         monkeypatch.setenv(name, value)
     reset_clients()
@@ -46,7 +46,7 @@ def shop(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
 
 
 class RoundTrips:
-    """Requests to AWS, counted on the wire, botocore's own retries included."""
+    """HTTP requests to AWS, botocore's own retries included."""
 
     def __init__(self) -> None:
         self.made: list[str] = []
@@ -56,15 +56,15 @@ class RoundTrips:
     def _count(self, event_name: str, **_: Any) -> None:
         self.made.append(event_name.rpartition(".")[2])
 
-    def of(self, *bodies: Any, receives: int = 1) -> list[str]:
-        """The requests that a batch takes."""
+    def operations_of(self, *bodies: Any, receives: int = 1) -> list[str]:
+        """The operations of the requests that a batch takes."""
         self.made.clear()
         assert invoke(*bodies, receives=receives) == []
         return list(self.made)
 
 
-def told(stage: Stage) -> dict[str, list[dict[str, Any]]]:
-    """What the OMS has got since the last look, by order."""
+def answers_by_order(stage: Stage) -> dict[str, list[dict[str, Any]]]:
+    """The answers that the OMS has received since the last call, by order."""
     answers: dict[str, list[dict[str, Any]]] = {}
     for body in drain(stage, stage.oms_queue_url):
         event = json.loads(body)
@@ -73,57 +73,61 @@ def told(stage: Stage) -> dict[str, list[dict[str, Any]]]:
 
 
 class TestRoundTrips:
-    def test_ten_orders_in_stock_take_three(self, shop: Stage) -> None:
-        put_stock(shop, {"A": 100, "B": 100})
+    def test_ten_orders_in_stock_take_three_calls(self, consumer_stage: Stage) -> None:
+        put_stock(consumer_stage, {"A": 100, "B": 100})
         trips = RoundTrips()
         batch = [reserve(f"o{n}", {"A": 1, "B": 2}) for n in range(10)]
-        assert trips.of(*batch) == ["TransactWriteItems", "SendMessageBatch", "BatchExecuteStatement"]
-        check(read_state(shop, [text(body) for body in batch]), {"A": 100, "B": 100})
+        assert trips.operations_of(*batch) == [
+            "TransactWriteItems",
+            "SendMessageBatch",
+            "BatchExecuteStatement",
+        ]
+        check(read_state(consumer_stage, [text(body) for body in batch]), {"A": 100, "B": 100})
 
-    def test_ten_with_three_rejected_take_four_and_four_again_when_the_shortage_is_known(
-        self, shop: Stage
+    def test_ten_orders_with_three_rejected_take_four_calls_also_when_the_shortage_is_known(
+        self, consumer_stage: Stage
     ) -> None:
-        put_stock(shop, {"A": 7, "B": 100})
+        put_stock(consumer_stage, {"A": 7, "B": 100})
         trips = RoundTrips()
         first = [reserve(f"o{n}", {"A": 1}) for n in range(10)]
         done = ["TransactWriteItems", "SendMessageBatch", "BatchExecuteStatement"]
-        assert trips.of(*first) == ["TransactWriteItems", *done]
+        assert trips.operations_of(*first) == ["TransactWriteItems", *done]
         second = [reserve(f"p{n}", {"B": 1} if n < 7 else {"A": 1}) for n in range(10)]
-        assert trips.of(*second) == ["BatchGetItem", *done]
-        check(read_state(shop, [text(body) for body in first + second]), {"A": 7, "B": 100})
+        assert trips.operations_of(*second) == ["BatchGetItem", *done]
+        check(read_state(consumer_stage, [text(body) for body in first + second]), {"A": 7, "B": 100})
 
-    def test_ten_with_two_duplicates_take_four(self, shop: Stage) -> None:
-        put_stock(shop, {"A": 100})
+    def test_ten_orders_with_two_duplicates_take_four_calls(self, consumer_stage: Stage) -> None:
+        put_stock(consumer_stage, {"A": 100})
         trips = RoundTrips()
         batch = [reserve(f"o{n}", {"A": 1}) for n in range(10)]
         invoke(*batch[:2])
         done = ["TransactWriteItems", "SendMessageBatch", "BatchExecuteStatement"]
-        assert trips.of(*batch) == ["TransactWriteItems", *done]
-        assert stock_of(shop, "A") == 90
-        check(read_state(shop, [text(body) for body in batch]), {"A": 100})
+        assert trips.operations_of(*batch) == ["TransactWriteItems", *done]
+        assert stock_of(consumer_stage, "A") == 90
+        check(read_state(consumer_stage, [text(body) for body in batch]), {"A": 100})
 
-    def test_ten_redelivered_take_one_if_all_were_answered_and_four_if_none_was_settled(
-        self, shop: Stage
+    def test_ten_redelivered_orders_take_one_call_if_all_are_answered_and_four_if_none_is(
+        self, consumer_stage: Stage
     ) -> None:
-        put_stock(shop, {"A": 100})
+        put_stock(consumer_stage, {"A": 100})
         trips = RoundTrips()
         batch = [reserve(f"o{n}", {"A": 1}) for n in range(10)]
         done = ["TransactWriteItems", "SendMessageBatch", "BatchExecuteStatement"]
-        assert trips.of(*batch, receives=2) == ["BatchGetItem", *done]
-        assert trips.of(*batch, receives=2) == ["BatchGetItem"]
+        assert trips.operations_of(*batch, receives=2) == ["BatchGetItem", *done]
+        assert trips.operations_of(*batch, receives=2) == ["BatchGetItem"]
 
-    def test_ten_releases_take_four(self, shop: Stage) -> None:
-        put_stock(shop, {"A": 100})
+    def test_ten_releases_take_four_calls(self, consumer_stage: Stage) -> None:
+        put_stock(consumer_stage, {"A": 100})
         trips = RoundTrips()
         invoke(*(reserve(f"o{n}", {"A": 1}) for n in range(10)))
         done = ["TransactWriteItems", "SendMessageBatch", "BatchExecuteStatement"]
-        assert trips.of(*(release(f"o{n}") for n in range(10))) == ["BatchGetItem", *done]
-        assert stock_of(shop, "A") == 100
+        assert trips.operations_of(*(release(f"o{n}") for n in range(10))) == ["BatchGetItem", *done]
+        assert stock_of(consumer_stage, "A") == 100
 
 
-class TestOneOfEach:
-    def test_everything_at_once_comes_out_as_in_memory(self, shop: Stage) -> None:
-        """The same two batches on the embedded AWS and on the in-memory one end in the same answers."""
+class TestMixedBatches:
+    def test_a_mixed_batch_has_the_same_result_as_in_memory(self, consumer_stage: Stage) -> None:
+        """The same two batches have the same answers on the embedded AWS and on the in-memory engines."""
         stock = {"A": 5, "B": 0, "C": 9}
         first = [
             reserve("ok", {"A": 2, "C": 1}),
@@ -138,10 +142,10 @@ class TestOneOfEach:
         ]
         second = [release("ok"), release("short"), reserve("ok", {"C": 9}), reserve("late", {"A": 5})]
         memory = ConsumerHarness(stock)
-        put_stock(shop, stock)
+        put_stock(consumer_stage, stock)
         for batch in (first, second):
             assert invoke(*batch) == memory.settle(*batch)
-        here = told(shop)
+        here = answers_by_order(consumer_stage)
         there: dict[str, list[dict[str, Any]]] = {}
         for answer in memory.answers:
             there.setdefault(answer["order_id"], []).append(answer)
@@ -150,59 +154,65 @@ class TestOneOfEach:
             for answer in answers:
                 del answer["timestamp"]
         assert here == there
-        assert {sku: stock_of(shop, sku) for sku in stock} == memory.stock
+        assert {sku: stock_of(consumer_stage, sku) for sku in stock} == memory.stock
 
-    def test_ninety_nine_skus_and_the_largest_fields(self, shop: Stage) -> None:
+    def test_an_order_of_99_skus_with_the_largest_fields_is_reserved(self, consumer_stage: Stage) -> None:
         skus = [f"{n:02}{'x' * 62}" for n in range(99)]
-        put_stock(shop, dict.fromkeys(skus, 1))
+        put_stock(consumer_stage, dict.fromkeys(skus, 1))
         batch = [
             reserve("o" * 128, dict.fromkeys(skus, 1), customer_id="😀" * 256),
             reserve("p" * 128, dict.fromkeys(skus, 10**9), customer_id="\uffff" * 256),
         ]
         assert invoke(*batch) == []
-        assert {order: [a["type"] for a in answers] for order, answers in told(shop).items()} == {
+        assert {
+            order: [a["type"] for a in answers] for order, answers in answers_by_order(consumer_stage).items()
+        } == {
             "o" * 128: ["InventoryReserved"],
             "p" * 128: ["InventoryReservationFailed"],
         }
 
-    def test_a_batch_that_needs_several_transactions(self, shop: Stage) -> None:
+    def test_a_batch_that_needs_several_transactions_is_settled(self, consumer_stage: Stage) -> None:
         stock = {f"S{n}": 40 for n in range(30)}
-        put_stock(shop, stock)
+        put_stock(consumer_stage, stock)
         batch = [reserve(f"o{n}", {f"S{n % 30}": 1, f"S{n % 7}": 1}) for n in range(1_000)]
         assert invoke(*batch) == []
-        check(read_state(shop, [text(body) for body in batch]), stock)
+        check(read_state(consumer_stage, [text(body) for body in batch]), stock)
 
 
-class TestLostAnswers:
+class TestLostResponses:
     @pytest.mark.parametrize("count", [1, 2, 3])
-    def test_a_transaction_whose_answer_is_lost_is_never_applied_twice(self, shop: Stage, count: int) -> None:
-        """One loss is met by botocore's own retry, more of them by ours."""
-        put_stock(shop, {"A": 5})
+    def test_a_transaction_whose_response_is_lost_is_never_applied_twice(
+        self, consumer_stage: Stage, count: int
+    ) -> None:
+        """Botocore's own retry handles one loss, ours handle more."""
+        put_stock(consumer_stage, {"A": 5})
         lost = lose_responses(clients.dynamodb(), "TransactWriteItems", count)
         batch = [reserve("a", {"A": 2}), reserve("b", {"A": 2})]
         assert invoke(*batch) == []
         assert len(lost) == count
-        assert stock_of(shop, "A") == 1
-        check(read_state(shop, [text(body) for body in batch]), {"A": 5})
+        assert stock_of(consumer_stage, "A") == 1
+        check(read_state(consumer_stage, [text(body) for body in batch]), {"A": 5})
 
     @pytest.mark.parametrize("count", [1, 2, 3])
-    def test_a_release_whose_answer_is_lost_gives_back_once(self, shop: Stage, count: int) -> None:
-        put_stock(shop, {"A": 5})
+    def test_a_release_whose_response_is_lost_returns_stock_once(
+        self, consumer_stage: Stage, count: int
+    ) -> None:
+        put_stock(consumer_stage, {"A": 5})
         batch = [reserve("a", {"A": 2}), release("a")]
         assert invoke(batch[0]) == []
         lost = lose_responses(clients.dynamodb(), "TransactWriteItems", count)
         assert invoke(batch[1]) == []
         assert len(lost) == count
-        assert stock_of(shop, "A") == 5
-        check(read_state(shop, [text(body) for body in batch]), {"A": 5})
+        assert stock_of(consumer_stage, "A") == 5
+        check(read_state(consumer_stage, [text(body) for body in batch]), {"A": 5})
 
-    def test_a_mark_whose_answer_is_lost_leaves_the_order_settled(self, shop: Stage) -> None:
-        put_stock(shop, {"A": 5})
+    def test_a_mark_whose_response_is_lost_leaves_the_order_settled(self, consumer_stage: Stage) -> None:
+        put_stock(consumer_stage, {"A": 5})
         lose_responses(clients.dynamodb(), "BatchExecuteStatement", 2)
         body = reserve("a", {"A": 2})
         assert invoke(body) == []
         assert RoundTrips().of(body, receives=2) == ["BatchGetItem"]
-        check(read_state(shop, [text(body)]), {"A": 5})
+        check(read_state(consumer_stage, [text(body)]), {"A": 5})
 
 
 def at(operation: str, fault: Fault) -> Any:
@@ -228,22 +238,22 @@ class TestCrashes:
         ],
     )
     @pytest.mark.parametrize("kind", ["reserve", "release"])
-    def test_redelivery_answers_with_the_same_event_and_moves_the_stock_once(
-        self, shop: Stage, kind: str, operation: str, fault: Fault, sent: int
+    def test_a_redelivery_sends_the_same_answer_and_takes_stock_once(
+        self, consumer_stage: Stage, kind: str, operation: str, fault: Fault, sent: int
     ) -> None:
-        put_stock(shop, {"A": 5})
+        put_stock(consumer_stage, {"A": 5})
         pace = ConsumerHarness().pace
         batch = [reserve("o", {"A": 2})]
         if kind == "release":
             assert invoke(*batch) == []
-            drain(shop, shop.oms_queue_url)
+            drain(consumer_stage, consumer_stage.oms_queue_url)
             batch = [release("o")]
-        dying = consumer_on(shop, CheckingScript(at(operation, fault)))
+        dying = consumer_on(consumer_stage, CheckingScript(at(operation, fault)))
         with pytest.raises(Crash):
             dying.settle([message(body) for body in batch], pace())
         assert invoke(*batch, receives=2) == []
-        assert stock_of(shop, "A") == (3 if kind == "reserve" else 5)
-        answers = told(shop)["o"]
+        assert stock_of(consumer_stage, "A") == (3 if kind == "reserve" else 5)
+        answers = answers_by_order(consumer_stage)["o"]
         assert len(answers) == sent
         assert all(answer == answers[0] for answer in answers)
         expected = AnswerType.RESERVED if kind == "reserve" else AnswerType.RELEASED
@@ -251,21 +261,29 @@ class TestCrashes:
         assert RoundTrips().of(*batch, receives=3) == ["BatchGetItem"]
 
 
-def test_through_the_queue_all_is_answered_but_the_poison_which_becomes_dead_letters(shop: Stage) -> None:
+def test_messages_from_the_queue_are_answered_and_poison_moves_to_the_dlq(consumer_stage: Stage) -> None:
     stock = {"A": 12, "B": 3}
-    put_stock(shop, stock)
+    put_stock(consumer_stage, stock)
     batch = [reserve(f"o{n}", {"A": 1, "B": n % 2 + 1}) for n in range(12)]
     batch += [release(f"o{n}") for n in range(0, 12, 3)]
     bodies = [text(body) for body in batch] + ["poison", text({"type": "Unknown", "order_id": "o"})]
     for body in bodies:
-        shop.sqs.send_message(QueueUrl=shop.inventory_queue_url, MessageBody=body)
-    # What fails comes again at once.
-    shop.sqs.set_queue_attributes(QueueUrl=shop.inventory_queue_url, Attributes={"VisibilityTimeout": "0"})
-    poller = Poller(shop.sqs, shop.inventory_queue_url, app.on_sqs_message, time_limit=30, wait_seconds=0)
+        consumer_stage.sqs.send_message(QueueUrl=consumer_stage.inventory_queue_url, MessageBody=body)
+    # Failed messages are redelivered at once.
+    consumer_stage.sqs.set_queue_attributes(
+        QueueUrl=consumer_stage.inventory_queue_url, Attributes={"VisibilityTimeout": "0"}
+    )
+    poller = Poller(
+        consumer_stage.sqs,
+        consumer_stage.inventory_queue_url,
+        app.on_sqs_message,
+        time_limit=30,
+        wait_seconds=0,
+    )
     received: Counter[int] = Counter()
     while count := poller.poll():
         received[count] += 1
         assert received.total() < 50, "the queue does not get empty"
-    state = read_state(shop, bodies)
+    state = read_state(consumer_stage, bodies)
     assert sorted(state.dead) == sorted(bodies[-2:])
     check(state, stock)

@@ -1,4 +1,4 @@
-"""Many consumers and callers of the API at work on the same few SKUs, on the embedded AWS."""
+"""Many concurrent consumers and callers of the API on the same few SKUs, on the embedded AWS."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def pace(rng: Random) -> Pace:
 
 
 class Deliveries:
-    """What the consumers get: every message at least once, some twice, some to two consumers at once."""
+    """Delivers every message at least once, some twice, some to two consumers at once."""
 
     def __init__(self, bodies: Sequence[str], rng: Random) -> None:
         self._waiting = [message(body) for body in bodies]
@@ -47,23 +47,23 @@ class Deliveries:
         rng.shuffle(self._waiting)
 
     def take(self) -> list[Message] | None:
-        """A batch; empty if others are at work on the last ones, None when all is done."""
+        """A batch; empty while others process the last ones, None when all is done."""
         with self._lock:
             batch = [self._waiting.pop() for _ in range(min(self._rng.randint(1, 10), len(self._waiting)))]
             for delivered in batch:
                 if self._rng.random() < 0.15:
-                    self._waiting.insert(self._rng.randint(0, len(self._waiting)), again(delivered))
+                    self._waiting.insert(self._rng.randint(0, len(self._waiting)), redelivered(delivered))
             self._open += bool(batch)
             return batch if batch or self._open else None
 
     def done(self, batch: Sequence[Message], failed: set[str]) -> None:
-        """Take the result of a batch; what failed comes again."""
+        """Take the result of a batch; failed messages are redelivered."""
         with self._lock:
-            self._waiting += [again(delivered) for delivered in batch if delivered.id in failed]
+            self._waiting += [redelivered(delivered) for delivered in batch if delivered.id in failed]
             self._open -= 1
 
 
-def again(delivered: Message) -> Message:
+def redelivered(delivered: Message) -> Message:
     return message(delivered.body, receives=delivered.receives + 1)
 
 
@@ -78,7 +78,7 @@ def consume(consumer: Consumer, deliveries: Deliveries, seed: int) -> None:
                 deliveries.done(batch, failed)
 
 
-def all_at_once(*jobs: Callable[[], object]) -> None:
+def run_concurrently(*jobs: Callable[[], object]) -> None:
     with ThreadPoolExecutor(len(jobs)) as pool:
         for future in [pool.submit(job) for job in jobs]:
             future.result()
@@ -102,7 +102,7 @@ def adjust(stage: Stage, skus: Sequence[str], seed: int, changes: int) -> None:
 
 
 def remove_and_restore(stage: Stage, sku: str, stop: threading.Event) -> None:
-    """Delete a SKU whenever it is sold out, as the API allows, and create it anew at 0."""
+    """Delete a SKU whenever it is sold out, and create it again with no stock."""
     table, key = stage.tables.inventory_table, {"sku": {"S": sku}}
     adjustments = Adjustments(stage.dynamodb, stage.tables)
     number = 0
@@ -125,8 +125,8 @@ def remove_and_restore(stage: Stage, sku: str, stop: threading.Event) -> None:
             continue
 
 
-def story(rng: Random, skus: Sequence[str], count: int) -> list[str]:
-    """Orders, some of them released (now and then before or without a reserve), some bad, some twice."""
+def order_messages(rng: Random, skus: Sequence[str], count: int) -> list[str]:
+    """Orders: some released (sometimes before or without a reserve), some invalid, some repeated."""
     bodies: list[Any] = []
     for number in range(count):
         order_id = f"o{number}"
@@ -144,12 +144,12 @@ def story(rng: Random, skus: Sequence[str], count: int) -> list[str]:
     return bodies
 
 
-def test_the_invariants_hold_whatever_many_consumers_and_callers_do_at_once(stage: Stage) -> None:
+def test_the_invariants_hold_with_concurrent_consumers_and_callers(stage: Stage) -> None:
     rng = Random(1)
     skus = [f"S{n}" for n in range(6)]
     initial = {sku: rng.randint(0, 120) for sku in skus} | {"FLEETING": 2}
     put_stock(stage, initial)
-    bodies = story(rng, [*skus, "FLEETING"], 500)
+    bodies = order_messages(rng, [*skus, "FLEETING"], 500)
     deliveries = Deliveries(bodies, rng)
     scripts = [CheckingScript() for _ in range(10)]
     consumers = [consumer_on(stage, script) for script in scripts]
@@ -157,7 +157,7 @@ def test_the_invariants_hold_whatever_many_consumers_and_callers_do_at_once(stag
 
     def work() -> None:
         try:
-            all_at_once(
+            run_concurrently(
                 *(
                     lambda number=number, one=one: consume(one, deliveries, number)  # type: ignore[misc]
                     for number, one in enumerate(consumers)
@@ -167,7 +167,7 @@ def test_the_invariants_hold_whatever_many_consumers_and_callers_do_at_once(stag
         finally:
             stop.set()
 
-    all_at_once(work, lambda: remove_and_restore(stage, "FLEETING", stop))
+    run_concurrently(work, lambda: remove_and_restore(stage, "FLEETING", stop))
     state = read_state(stage, bodies)
     check(state, initial)
     assert all(script.committed for script in scripts), "a consumer had nothing to do"
@@ -175,7 +175,7 @@ def test_the_invariants_hold_whatever_many_consumers_and_callers_do_at_once(stag
     assert set(answers) == {"InventoryReserved", "InventoryReservationFailed", "InventoryReleased"}
 
 
-def test_the_invariants_hold_when_calls_fail_as_well(stage: Stage) -> None:
+def test_the_invariants_hold_when_calls_also_fail(stage: Stage) -> None:
     kinds: list[Fault] = [
         throttled,
         timed_out_before_effect,
@@ -183,17 +183,17 @@ def test_the_invariants_hold_when_calls_fail_as_well(stage: Stage) -> None:
         reset_after_effect,
     ]
 
-    def unlucky(seed: int) -> Callable[[Call], Fault | None]:
+    def random_faults(seed: int) -> Callable[[Call], Fault | None]:
         rng = Random(seed)
         return lambda call: rng.choice(kinds) if rng.random() < 0.15 else None
 
     rng = Random(3)
     initial = {f"S{n}": rng.randint(0, 60) for n in range(4)}
     put_stock(stage, initial)
-    bodies = story(rng, list(initial), 250)
+    bodies = order_messages(rng, list(initial), 250)
     deliveries = Deliveries(bodies, rng)
-    consumers = [consumer_on(stage, CheckingScript(unlucky(seed))) for seed in range(8)]
-    all_at_once(
+    consumers = [consumer_on(stage, CheckingScript(random_faults(seed))) for seed in range(8)]
+    run_concurrently(
         *(
             lambda number=number, one=one: consume(one, deliveries, number)  # type: ignore[misc]
             for number, one in enumerate(consumers)
@@ -202,7 +202,7 @@ def test_the_invariants_hold_when_calls_fail_as_well(stage: Stage) -> None:
     check(read_state(stage, bodies), initial)
 
 
-def test_of_twenty_orders_racing_for_the_last_five_units_five_get_them(stage: Stage) -> None:
+def test_five_of_twenty_concurrent_orders_get_the_last_five_units(stage: Stage) -> None:
     put_stock(stage, {"A": 5})
     consumers = [consumer_on(stage) for _ in range(16)]
     orders = [reserve(f"o{n}", {"A": 1}) for n in range(20)]
@@ -226,7 +226,7 @@ def test_of_twenty_orders_racing_for_the_last_five_units_five_get_them(stage: St
     assert {answer["items"][0]["available"] for answer in answers if "reason" in answer} == {0}
 
 
-def test_one_order_that_many_consumers_get_at_once_is_settled_once(stage: Stage) -> None:
+def test_an_order_delivered_to_many_consumers_is_settled_once(stage: Stage) -> None:
     put_stock(stage, {"A": 100})
     consumers = [consumer_on(stage) for _ in range(12)]
     bodies = [text(reserve("o", {"A": 3})), text(release("o"))]

@@ -45,7 +45,7 @@ def answers(endpoint_url: str) -> bool:
     return True
 
 
-def test_data_outlives_a_clean_stop_and_a_change_of_port(tmp_path: Path) -> None:
+def test_data_survives_a_clean_stop_and_a_change_of_port(tmp_path: Path) -> None:
     with running(folder=tmp_path) as first:
         fill(first.endpoint_url)
     with running(folder=tmp_path) as second:
@@ -53,7 +53,7 @@ def test_data_outlives_a_clean_stop_and_a_change_of_port(tmp_path: Path) -> None
         assert has_all(second.endpoint_url)
 
 
-def test_data_outlives_a_kill(tmp_path: Path) -> None:
+def test_data_survives_a_kill(tmp_path: Path) -> None:
     first = Emulator.start(folder=tmp_path)
     fill(first.endpoint_url)
     wait_for_snapshot(tmp_path, lambda state: "an answer" in state)
@@ -63,7 +63,7 @@ def test_data_outlives_a_kill(tmp_path: Path) -> None:
         assert has_all(second.endpoint_url)
 
 
-def test_an_unreadable_snapshot_is_set_aside_and_the_one_before_is_used(tmp_path: Path) -> None:
+def test_an_unreadable_snapshot_is_moved_away_and_the_previous_one_is_used(tmp_path: Path) -> None:
     with running(folder=tmp_path) as first:
         fill(first.endpoint_url)
         wait_for_snapshot(tmp_path, lambda state: "an answer" in state)
@@ -74,14 +74,14 @@ def test_an_unreadable_snapshot_is_set_aside_and_the_one_before_is_used(tmp_path
     assert (tmp_path / "snapshot.unreadable").exists()
 
 
-def test_without_a_folder_nothing_is_kept(tmp_path: Path) -> None:
+def test_no_data_is_kept_without_a_folder(tmp_path: Path) -> None:
     with running() as first:
         fill(first.endpoint_url)
     with running() as second:
         assert not skus(open_stage(second.endpoint_url, ACCOUNT))
 
 
-def test_it_listens_on_loopback_where_it_was_told_to() -> None:
+def test_it_listens_on_loopback_on_the_given_port() -> None:
     bound = listen()
     address = bound.getsockname()
     with running(bound) as emulator:
@@ -108,7 +108,7 @@ def test_the_emulator_ends_with_a_killed_parent() -> None:
         time.sleep(0.1)
 
 
-def test_nothing_of_the_callers_environment_reaches_the_emulator(
+def test_the_callers_environment_does_not_reach_the_emulator(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BIND_HOST", "0.0.0.0")
@@ -122,7 +122,7 @@ def test_nothing_of_the_callers_environment_reaches_the_emulator(
 
 
 @pytest.mark.parametrize("headers", [{"Origin": "https://example.com"}, {"Host": "rebound.example.com"}])
-def test_it_answers_no_web_page(headers: dict[str, str]) -> None:
+def test_it_refuses_requests_of_web_pages(headers: dict[str, str]) -> None:
     with running() as emulator:
         url = f"{emulator.endpoint_url}/_ministack/reset"
         with pytest.raises(urllib.error.HTTPError, match="403") as refused:
@@ -130,7 +130,7 @@ def test_it_answers_no_web_page(headers: dict[str, str]) -> None:
         refused.value.close()
 
 
-def test_it_is_found_behind_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_reached_despite_a_proxy_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     with listen() as proxy:
         for name in ("http_proxy", "HTTP_PROXY"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")

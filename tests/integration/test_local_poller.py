@@ -53,7 +53,7 @@ def poll_until_empty(stage: Stage, handler: Callable[[Event, Any], Any]) -> None
         poller.poll()
 
 
-def test_settled_messages_are_deleted_and_failures_come_again_until_they_are_dead_letters(
+def test_settled_messages_are_deleted_and_failed_ones_redelivered_until_they_are_dead_letters(
     queues: Stage,
 ) -> None:
     batches = []
@@ -83,13 +83,13 @@ def test_an_exception_of_the_handler_fails_the_whole_batch(queues: Stage) -> Non
     assert dead_letters(queues) == ["a", "b"]
 
 
-def test_an_answer_that_names_no_message_of_the_batch_fails_the_whole_batch(queues: Stage) -> None:
+def test_a_response_that_names_an_unknown_message_fails_the_whole_batch(queues: Stage) -> None:
     send(queues, "a", "b")
     poll_until_empty(queues, lambda event, context: {"batchItemFailures": [{"itemIdentifier": "?"}]})
     assert dead_letters(queues) == ["a", "b"]
 
 
-def test_a_batch_has_up_to_ten_messages_with_ids_and_counts_of_their_own(queues: Stage) -> None:
+def test_a_batch_has_up_to_ten_messages_with_their_ids_and_receive_counts(queues: Stage) -> None:
     seen: list[Event] = []
 
     def handler(event: Event, context: Any) -> None:
@@ -109,7 +109,7 @@ def test_a_batch_has_up_to_ten_messages_with_ids_and_counts_of_their_own(queues:
         assert record["eventSourceARN"].endswith(":IMS-InventoryQueue")
 
 
-def test_the_thread_goes_on_after_the_queue_was_away_and_stops_when_told(queues: Stage) -> None:
+def test_the_thread_survives_an_outage_of_the_queue_and_stops_on_request(queues: Stage) -> None:
     seen: list[str] = []
     calls = iter(range(100))
 

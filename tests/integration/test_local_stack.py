@@ -73,7 +73,7 @@ def test_it_starts_serves_and_stops_cleanly(tmp_path: Path, number: signal.Signa
         assert not listens(env[name])
 
 
-def test_data_key_and_catalogue_outlive_a_kill_until_reset(tmp_path: Path) -> None:
+def test_data_key_and_products_survive_a_kill_until_reset(tmp_path: Path) -> None:
     first = LocalStack(tmp_path).wait_until_ready()
     listing = api(first).call("GET", "/products?limit=100&include_inventory=true").body["items"]
     assert len(listing) == 20
@@ -139,7 +139,7 @@ def test_a_second_stack_on_the_same_data_is_refused(stack: LocalStack) -> None:
 
 
 @pytest.mark.parametrize("setting", ["PORT", "AWS_PORT"])
-def test_a_taken_port_is_named_with_the_way_to_choose_another(tmp_path: Path, setting: str) -> None:
+def test_a_taken_port_is_named_with_the_option_to_choose_another(tmp_path: Path, setting: str) -> None:
     with listen() as taken:
         port = taken.getsockname()[1]
         ports = {"PORT": 0, "AWS_PORT": 0, setting: port}
@@ -176,14 +176,14 @@ def tell(env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_demo_plays_as_often_as_one_likes(stack: LocalStack) -> None:
+def test_the_demo_can_be_repeated(stack: LocalStack) -> None:
     for env in (stack.env, {"IMS_ENV": str(stack.folder / "env")}):
         told = tell(env)
         assert (told.returncode, told.stderr) == (0, "")
         assert "All as told." in told.stdout
 
 
-def test_the_demo_fails_with_the_step_that_is_not_as_told(stack: LocalStack) -> None:
+def test_the_demo_fails_at_the_step_with_an_unexpected_result(stack: LocalStack) -> None:
     told = tell({**stack.env, "IMS_TOKEN_WRITE": stack.env["IMS_TOKEN_READ"]})
     assert told.returncode == 1
     assert "POST /products was answered 403" in told.stderr

@@ -21,7 +21,7 @@ def test_inventory_queue_redrives_to_its_dead_letter_queue(stage: Stage) -> None
     assert attributes["Attributes"]["VisibilityTimeout"] == "2"
 
 
-def test_creating_what_stands_keeps_data_and_takes_new_attributes(stage: Stage) -> None:
+def test_creating_existing_resources_keeps_data_and_updates_attributes(stage: Stage) -> None:
     stage.dynamodb.put_item(TableName=stage.tables.inventory_table, Item={"sku": {"S": "A"}})
     stage.sqs.send_message(QueueUrl=stage.inventory_queue_url, MessageBody="kept")
 
@@ -35,7 +35,7 @@ def test_creating_what_stands_keeps_data_and_takes_new_attributes(stage: Stage) 
     assert attributes["Attributes"]["VisibilityTimeout"] == "9"
 
 
-def test_stages_do_not_see_each_other(stage: Stage, emulator: str) -> None:
+def test_stages_do_not_share_data(stage: Stage, emulator: str) -> None:
     stage.dynamodb.put_item(TableName=stage.tables.inventory_table, Item={"sku": {"S": "A"}})
     other = open_stage(emulator, "100000000001")
     assert other.dynamodb.scan(TableName=other.tables.inventory_table)["Count"] == 0

@@ -17,13 +17,13 @@ THREADS = 8
 
 @pytest.fixture
 def lamp(rest: RestClient) -> str:
-    """A product with a stock of 100; its path in the inventory."""
+    """Creates a product with a stock of 100; the path of its stock."""
     rest.post("/products", {"sku": "LAMP", "name": "lamp", "price": 5})
     rest.put("/inventory/LAMP", {"quantity": 100})
     return "/inventory/LAMP"
 
 
-def at_once(calls: int, call: Callable[[int], Response]) -> list[Response]:
+def concurrently(calls: int, call: Callable[[int], Response]) -> list[Response]:
     with ThreadPoolExecutor(THREADS) as threads:
         return list(threads.map(call, range(calls)))
 
@@ -33,25 +33,25 @@ def quantity(rest: RestClient, path: str) -> int:
 
 
 def changes(stage: Stage) -> list[int]:
-    """The deltas in the records of changes."""
+    """The deltas of the stored changes."""
     items = stage.dynamodb.scan(TableName=stage.tables.processed_events_table)["Items"]
     return [int(item["delta"]["N"]) for item in items]
 
 
-def test_stock_is_set_and_told(rest: RestClient, lamp: str) -> None:
+def test_stock_is_set_and_returned(rest: RestClient, lamp: str) -> None:
     response = rest.put(lamp, {"quantity": 7, "expected_quantity": 100})
     assert response.status == 200
     assert response.json == {"sku": "LAMP", "quantity": 7, "updated_at": response.json["updated_at"]}
     assert rest.get(lamp).json == response.json
 
 
-def test_stock_that_is_not_as_expected_stays(rest: RestClient, lamp: str) -> None:
+def test_stock_with_another_than_the_expected_quantity_is_not_set(rest: RestClient, lamp: str) -> None:
     response = rest.put(lamp, {"quantity": 7, "expected_quantity": 99})
     assert (response.status, response.code) == (409, "QUANTITY_MISMATCH")
     assert quantity(rest, lamp) == 100
 
 
-def test_an_adjustment_is_relative(rest: RestClient, lamp: str) -> None:
+def test_an_adjustment_changes_the_quantity_by_its_delta(rest: RestClient, lamp: str) -> None:
     response = rest.post(f"{lamp}/adjustments", {"delta": -30, "reason": "DAMAGED", "reference": "truck 7"})
     assert (response.status, response.json) == (200, rest.get(lamp).json)
     assert response.json["quantity"] == 70
@@ -81,7 +81,7 @@ def test_an_unknown_sku_is_not_found_by_any_call(rest: RestClient) -> None:
     assert [(response.status, response.code) for response in responses] == [(404, "NOT_FOUND")] * 5
 
 
-def test_a_check_tells_all_and_each(rest: RestClient, lamp: str) -> None:
+def test_a_check_reports_the_whole_and_each_sku(rest: RestClient, lamp: str) -> None:
     rest.post("/products", {"sku": "B", "name": "b", "price": 1})
     asked = [("LAMP", 60), ("B", 2), ("C", 1), ("LAMP", 40)]
     response = rest.post("/inventory/check", {"items": [{"sku": sku, "quantity": n} for sku, n in asked]})
@@ -108,10 +108,10 @@ def test_entries_of_one_sku_are_added_up(rest: RestClient, lamp: str) -> None:
     assert response.json["status"] == "UNAVAILABLE"
 
 
-def test_a_check_asks_again_for_what_was_left_unread(rest: RestClient, lamp: str) -> None:
+def test_a_check_retries_unprocessed_keys(rest: RestClient, lamp: str) -> None:
     left: list[int] = [3]
 
-    def leave_unread(params: dict[str, Any], **_: Any) -> None:
+    def leave_unprocessed(params: dict[str, Any], **_: Any) -> None:
         body = json.loads(params["body"])
         if left and "RequestItems" in body:
             ((table, request),) = body["RequestItems"].items()
@@ -120,14 +120,14 @@ def test_a_check_asks_again_for_what_was_left_unread(rest: RestClient, lamp: str
             request["Keys"] = request["Keys"][count:]
             params["body"] = json.dumps(body).encode()
 
-    def tell_unread(parsed: dict[str, Any], **_: Any) -> None:
+    def report_unprocessed(parsed: dict[str, Any], **_: Any) -> None:
         if "left" in pending:
             parsed["UnprocessedKeys"] = pending.pop("left")
 
     pending: dict[str, Any] = {}
     events = clients.dynamodb().meta.events
-    events.register("before-call.dynamodb.BatchGetItem", leave_unread)
-    events.register("after-call.dynamodb.BatchGetItem", tell_unread)
+    events.register("before-call.dynamodb.BatchGetItem", leave_unprocessed)
+    events.register("after-call.dynamodb.BatchGetItem", report_unprocessed)
     skus = ["LAMP", "X1", "X2", "X3", "X4"]
     response = rest.post("/inventory/check", {"items": [{"sku": sku, "quantity": 1} for sku in skus]})
     assert not left
@@ -136,7 +136,7 @@ def test_a_check_asks_again_for_what_was_left_unread(rest: RestClient, lamp: str
 
 
 @pytest.mark.parametrize("call", ["adjust", "set"])
-def test_a_repeat_gets_the_first_answer_and_changes_nothing(
+def test_a_repeated_request_gets_the_first_response_and_changes_nothing(
     rest: RestClient, stage: Stage, lamp: str, call: str
 ) -> None:
     def ask() -> Response:
@@ -151,7 +151,7 @@ def test_a_repeat_gets_the_first_answer_and_changes_nothing(
     assert sorted(changes(stage)) == [-104, 5, 100]
 
 
-def test_a_key_cannot_be_used_for_something_else(rest: RestClient, lamp: str) -> None:
+def test_a_key_cannot_be_reused_for_another_request(rest: RestClient, lamp: str) -> None:
     rest.post(f"{lamp}/adjustments", {"delta": 5, "reason": "RECEIVED"}, Idempotency_Key="k")
     responses = [
         rest.post(f"{lamp}/adjustments", {"delta": 6, "reason": "RECEIVED"}, Idempotency_Key="k"),
@@ -165,7 +165,7 @@ def test_a_key_cannot_be_used_for_something_else(rest: RestClient, lamp: str) ->
     assert quantity(rest, lamp) == 105
 
 
-def test_a_key_is_each_callers_own(rest: RestClient, lamp: str) -> None:
+def test_a_key_belongs_to_one_caller(rest: RestClient, lamp: str) -> None:
     for caller in (rest, RestClient("somebody else")):
         body = {"delta": 5, "reason": "RECEIVED"}
         assert caller.post(f"{lamp}/adjustments", body, Idempotency_Key="k").status == 200
@@ -173,7 +173,7 @@ def test_a_key_is_each_callers_own(rest: RestClient, lamp: str) -> None:
 
 
 def test_concurrent_adjustments_are_never_lost(rest: RestClient, stage: Stage, lamp: str) -> None:
-    responses = at_once(
+    responses = concurrently(
         40, lambda n: rest.post(f"{lamp}/adjustments", {"delta": n - 15 or 1, "reason": "CORRECTION"})
     )
     assert {response.status for response in responses} <= {200, 409}
@@ -181,34 +181,38 @@ def test_concurrent_adjustments_are_never_lost(rest: RestClient, stage: Stage, l
     assert quantity(rest, lamp) == 100 + done == sum(changes(stage))
 
 
-def test_concurrent_takers_never_take_more_than_there_is(rest: RestClient, stage: Stage, lamp: str) -> None:
-    responses = at_once(40, lambda _: rest.post(f"{lamp}/adjustments", {"delta": -7, "reason": "LOST"}))
+def test_concurrent_adjustments_never_take_more_than_is_in_stock(
+    rest: RestClient, stage: Stage, lamp: str
+) -> None:
+    responses = concurrently(40, lambda _: rest.post(f"{lamp}/adjustments", {"delta": -7, "reason": "LOST"}))
     assert sorted(response.status for response in responses) == [200] * 14 + [409] * 26
     assert quantity(rest, lamp) == 2 == sum(changes(stage))
 
 
-def test_setting_and_adjusting_at_once_lose_nothing(rest: RestClient, stage: Stage, lamp: str) -> None:
+def test_concurrent_settings_and_adjustments_are_never_lost(
+    rest: RestClient, stage: Stage, lamp: str
+) -> None:
     def either(number: int) -> Response:
         if number % 4 == 0:
             return rest.put(lamp, {"quantity": 1000 + number})
         return rest.post(f"{lamp}/adjustments", {"delta": 1, "reason": "RECEIVED"})
 
-    responses = at_once(40, either)
+    responses = concurrently(40, either)
     assert {response.status for response in responses} <= {200, 503}
     assert [response.status for n, response in enumerate(responses) if n % 4] == [200] * 30
     assert quantity(rest, lamp) == sum(changes(stage))
     assert len(changes(stage)) == 1 + sum(response.status == 200 for response in responses)
 
 
-def test_of_many_who_expect_the_same_stock_one_sets_it(rest: RestClient, lamp: str) -> None:
-    responses = at_once(8, lambda n: rest.put(lamp, {"quantity": n, "expected_quantity": 100}))
+def test_one_of_many_callers_who_expect_the_same_quantity_sets_it(rest: RestClient, lamp: str) -> None:
+    responses = concurrently(8, lambda n: rest.put(lamp, {"quantity": n, "expected_quantity": 100}))
     assert sorted(response.status for response in responses) == [200] + [409] * 7
     winner = next(response for response in responses if response.status == 200)
     assert rest.get(lamp).json == winner.json
 
 
 @pytest.mark.parametrize("call", ["adjust", "set"])
-def test_racing_repeats_change_the_stock_once_and_get_one_answer(
+def test_concurrent_repeats_change_the_stock_once_and_get_the_same_response(
     rest: RestClient, stage: Stage, lamp: str, call: str
 ) -> None:
     def repeat(number: int) -> Response:
@@ -219,7 +223,7 @@ def test_racing_repeats_change_the_stock_once_and_get_one_answer(
         body = {"quantity": 80 - 20 * int(key)}
         return rest.put(lamp, body, Idempotency_Key=key)
 
-    responses = at_once(5 * THREADS, repeat)
+    responses = concurrently(5 * THREADS, repeat)
     for key in range(5):
         mine = responses[key * THREADS : (key + 1) * THREADS]
         assert len({json.dumps(response.json, sort_keys=True) for response in mine}) == 1
@@ -230,7 +234,7 @@ def test_racing_repeats_change_the_stock_once_and_get_one_answer(
         assert quantity(rest, lamp) == 0
 
 
-def test_deleting_and_adjusting_at_once_never_leave_stock_without_a_product(rest: RestClient) -> None:
+def test_concurrent_deletions_and_adjustments_never_leave_stock_without_a_product(rest: RestClient) -> None:
     for number in range(10):
         sku = f"S{number}"
         rest.post("/products", {"sku": sku, "name": "s", "price": 1})
@@ -238,13 +242,13 @@ def test_deleting_and_adjusting_at_once_never_leave_stock_without_a_product(rest
             lambda sku=sku: rest.delete(f"/products/{sku}"),  # type: ignore[misc]
             lambda sku=sku: rest.post(f"/inventory/{sku}/adjustments", {"delta": 1, "reason": "RECEIVED"}),  # type: ignore[misc]
         ]
-        deleted, adjusted = at_once(2, lambda n, calls=calls: calls[n]())  # type: ignore[misc]
+        deleted, adjusted = concurrently(2, lambda n, calls=calls: calls[n]())  # type: ignore[misc]
         assert (deleted.status, adjusted.status) in {(204, 404), (409, 200)}
         both = {rest.get(f"/products/{sku}").status, rest.get(f"/inventory/{sku}").status}
         assert both == ({404} if deleted.status == 204 else {200})
 
 
-def test_a_throttled_table_is_told_as_such(rest: RestClient, lamp: str) -> None:
+def test_a_throttled_table_is_503(rest: RestClient, lamp: str) -> None:
     def throttle(**_: Any) -> Any:
         class Refused:
             status_code = 400
@@ -294,7 +298,7 @@ EVENT = {"type": "InventoryReserved", "order_id": "o:1"}
         ),
     ],
 )
-def test_a_reservation_tells_what_became_of_an_order(
+def test_a_reservation_shows_the_outcome_of_an_order(
     rest: RestClient, stage: Stage, record: OrderRecord, more_fields: dict[str, Any]
 ) -> None:
     stage.dynamodb.put_item(TableName=stage.tables.processed_events_table, Item=to_item(record, 1))
@@ -329,7 +333,7 @@ def test_an_unknown_order_is_not_found(rest: RestClient) -> None:
     assert rest.get("/reservations/o").code == "NOT_FOUND"
 
 
-def test_the_record_of_a_change_is_no_reservation(rest: RestClient, stage: Stage, lamp: str) -> None:
+def test_the_record_of_an_adjustment_is_no_reservation(rest: RestClient, stage: Stage, lamp: str) -> None:
     (item,) = stage.dynamodb.scan(TableName=stage.tables.processed_events_table)["Items"]
     response = rest.get(f"/reservations/{item['order_id']['S'].replace('#', '%23')}")
     assert (response.status, response.fields) == (400, ["order_id"])

@@ -23,7 +23,7 @@ def all_pages(rest: RestClient, path: str, **query: Any) -> list[dict[str, Any]]
         response = rest.get(path, **query, next_token=token)
 
 
-def test_a_product_begins_without_stock(rest: RestClient) -> None:
+def test_a_new_product_has_no_stock(rest: RestClient) -> None:
     made = rest.post("/products", PRODUCT)
     assert made.status == 201
     assert made.headers["location"] == "/api/products/A-1"
@@ -45,7 +45,7 @@ def test_a_product_begins_without_stock(rest: RestClient) -> None:
 @pytest.mark.parametrize(
     "price", ["10.99", "0.1", "0.29", "9999999999.99", "1234567890.12", "0", "12", "999999999999"]
 )
-def test_a_price_is_exact_in_the_table_and_in_every_answer(
+def test_a_price_is_exact_in_the_table_and_in_every_response(
     rest: RestClient, stage: Stage, price: str
 ) -> None:
     made = rest.call("POST", "/products", f'{{"sku": "A", "name": "a", "price": {price}}}')
@@ -57,14 +57,14 @@ def test_a_price_is_exact_in_the_table_and_in_every_answer(
     assert Decimal(item["price"]["N"]) == Decimal(price)
 
 
-def test_a_taken_sku_is_refused_and_stays_as_it_is(rest: RestClient) -> None:
+def test_a_taken_sku_is_refused_and_its_product_unchanged(rest: RestClient) -> None:
     made = rest.post("/products", PRODUCT)
     again = rest.post("/products", PRODUCT | {"name": "other"})
     assert (again.status, again.code) == (409, "ALREADY_EXISTS")
     assert rest.get("/products/A-1").json == made.json
 
 
-def test_of_many_creators_of_one_sku_one_wins(rest: RestClient) -> None:
+def test_one_of_many_concurrent_creations_of_a_sku_succeeds(rest: RestClient) -> None:
     def create(number: int) -> Response:
         return rest.post("/products", PRODUCT | {"name": f"from {number}"})
 
@@ -75,7 +75,7 @@ def test_of_many_creators_of_one_sku_one_wins(rest: RestClient) -> None:
     assert rest.get("/products/A-1").json == winner.json
 
 
-def test_a_change_touches_what_it_names(rest: RestClient) -> None:
+def test_a_change_touches_only_the_fields_that_it_names(rest: RestClient) -> None:
     made = rest.post("/products", PRODUCT | {"description": "old", "image_url": "https://x/y"})
     rest.put("/inventory/A-1", {"quantity": 5})
     changed = rest.patch("/products/A-1", {"name": "new", "price": 3, "description": None})
@@ -100,7 +100,7 @@ def test_concurrent_changes_of_different_fields_are_all_kept(rest: RestClient) -
     assert all(product.items() >= change.items() for change in changes)
 
 
-def test_a_product_without_stock_can_go_and_come_again(rest: RestClient) -> None:
+def test_a_product_without_stock_can_be_deleted_and_created_again(rest: RestClient) -> None:
     rest.post("/products", PRODUCT)
     gone = rest.delete("/products/A-1")
     assert (gone.status, gone.json) == (204, None)
@@ -111,7 +111,7 @@ def test_a_product_without_stock_can_go_and_come_again(rest: RestClient) -> None
     assert rest.post("/products", PRODUCT).status == 201
 
 
-def test_a_product_with_stock_stays(rest: RestClient) -> None:
+def test_a_product_with_stock_cannot_be_deleted(rest: RestClient) -> None:
     rest.post("/products", PRODUCT)
     rest.put("/inventory/A-1", {"quantity": 2})
     response = rest.delete("/products/A-1")
@@ -120,7 +120,7 @@ def test_a_product_with_stock_stays(rest: RestClient) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 7, 100])
-def test_pages_hold_every_product_once(rest: RestClient, limit: int) -> None:
+def test_pages_show_every_product_once(rest: RestClient, limit: int) -> None:
     skus = {f"S{number}" for number in range(15)}
     for sku in skus:
         rest.post("/products", PRODUCT | {"sku": sku})
@@ -138,7 +138,7 @@ def test_a_listing_shows_stock_only_when_asked(rest: RestClient) -> None:
     assert item == rest.get("/products/A-1").json
 
 
-def test_a_product_that_goes_while_the_page_is_read_is_left_out(rest: RestClient, stage: Stage) -> None:
+def test_a_product_that_is_deleted_while_its_page_is_read_is_omitted(rest: RestClient, stage: Stage) -> None:
     rest.post("/products", PRODUCT)
     rest.post("/products", PRODUCT | {"sku": "B"})
     stage.dynamodb.delete_item(TableName=stage.tables.inventory_table, Key={"sku": {"S": "B"}})
@@ -163,7 +163,9 @@ def test_a_tampered_token_is_refused_wherever_it_is_used(rest: RestClient) -> No
     ] * len(responses)
 
 
-def test_pages_keep_what_was_there_all_along_while_others_come_and_go(rest: RestClient, stage: Stage) -> None:
+def test_pages_show_each_existing_product_while_others_are_created_and_deleted(
+    rest: RestClient, stage: Stage
+) -> None:
     staying = {f"stay-{number:03}" for number in range(320)}
     passing = [f"pass-{number:03}" for number in range(60)]
     put_directly(stage, [*staying, *passing[:30]])
@@ -185,7 +187,7 @@ def test_pages_keep_what_was_there_all_along_while_others_come_and_go(rest: Rest
 
 
 def put_directly(stage: Stage, skus: list[str]) -> None:
-    """Store products with a stock of 0, 12 of them a call."""
+    """Store products with a stock of 0, 12 per call."""
     texts = {"name": "n", "created_at": "t", "updated_at": "t"}
     for start in range(0, len(skus), 12):
         chunk = skus[start : start + 12]

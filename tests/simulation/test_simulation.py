@@ -19,7 +19,7 @@ def test_every_history_keeps_every_promise(pool: Pool) -> None:
     assert sum(verdict.runs for verdict in verdicts) == 200
 
 
-def test_seeds_that_failed_once_do_not_fail_again(pool: Pool) -> None:
+def test_kept_seeds_do_not_fail_again(pool: Pool) -> None:
     assert [verdict.violation for verdict in run_seeds(pool, kept()) if verdict.violation] == []
 
 
@@ -29,7 +29,7 @@ def test_a_seed_gives_the_same_history_in_every_process(pool: Pool) -> None:
         assert other.map(digest, seeds) == pool.map(digest, seeds)
 
 
-def test_a_failing_history_is_told_shrunk_and_up_to_its_violation(pool: Pool) -> None:
+def test_the_transcript_of_a_failure_is_shrunk_and_ends_at_the_violation(pool: Pool) -> None:
     seed = pool.apply(find_mutation, (A_BUG,)).failed
     assert seed is not None
     told = pool.apply(explain, (seed, A_BUG)).splitlines()

@@ -34,7 +34,7 @@ class SigningKey:
         return {**published, "kid": self.kid, "use": "sig", "alg": self.algorithm, **members}
 
     def token(self, headers: dict[str, Any] | None = None, **claims: Any) -> str:
-        """A token that is valid for a minute; `headers` and `claims` replace the usual ones, None omits it."""
+        """A token that is valid for a minute; `headers` and `claims` replace the usual, None omits one."""
         now = int(time.time())
         usual = {"iss": ISSUER, "aud": AUDIENCE, "sub": "clerk", "exp": now + 60, "scope": "inventory:read"}
         payload = {name: value for name, value in {**usual, **claims}.items() if value is not None}

@@ -16,7 +16,7 @@ def key_of(triple: tuple[str, str, str]) -> str:
 
 
 @given(triples)
-def test_no_order_can_have_the_key_of_a_change(triple: tuple[str, str, str]) -> None:
+def test_no_order_id_equals_the_key_of_a_change(triple: tuple[str, str, str]) -> None:
     assert not re.fullmatch(ORDER_ID_PATTERN, key_of(triple))
     assert re.fullmatch(r"adjustment#[0-9a-f]{64}", key_of(triple))
 
@@ -28,12 +28,12 @@ def test_only_the_same_caller_sku_and_key_have_the_same_record(
     assert (key_of(one) == key_of(other)) is (one == other)
 
 
-def test_parts_do_not_run_into_each_other() -> None:
+def test_parts_of_a_key_are_kept_apart() -> None:
     assert key_of(("a", "bc", "d")) != key_of(("ab", "c", "d"))
     assert key_of(('a","b', "c", "d")) != key_of(("a", 'b","c', "d"))
 
 
-def test_a_made_up_key_is_never_a_callers() -> None:
+def test_a_generated_key_never_equals_a_callers() -> None:
     assert record_key("A", "x") != key_of(("", "A", "x"))
 
 
@@ -41,7 +41,7 @@ details = st.lists(st.none() | st.integers() | texts, max_size=4)
 
 
 @given(texts, details, texts, details)
-def test_requests_have_the_same_fingerprint_only_if_they_are_the_same(
+def test_only_equal_requests_have_the_same_fingerprint(
     one: str, given_one: list[str | int | None], other: str, given_other: list[str | int | None]
 ) -> None:
     same = one == other and given_one == given_other

@@ -49,13 +49,13 @@ def keys(endpoint, clock):
     return KeySet(endpoint, clock)
 
 
-class TestWhatIsUsable:
-    def test_rsa_and_p256_keys_are_bound_to_their_one_algorithm(self):
+class TestUsableKeys:
+    def test_rsa_and_p256_keys_have_one_algorithm_each(self):
         keys = usable_keys(key_set(shared_rsa_key().jwk(), shared_ec_key().jwk()))
         assert {kid: key.algorithm_name for kid, key in keys.items()} == {"rsa-1": "RS256", "ec-1": "ES256"}
 
     @pytest.mark.parametrize("absent", ["alg", "use"])
-    def test_use_and_alg_may_be_left_out(self, absent):
+    def test_use_and_alg_are_optional(self, absent):
         jwk = shared_rsa_key().jwk()
         del jwk[absent]
         assert list(usable_keys(key_set(jwk))) == ["rsa-1"]
@@ -93,11 +93,11 @@ class TestWhatIsUsable:
             "rsa-1",
         ],
     )
-    def test_unusable_key_is_left_out_and_does_not_spoil_the_others(self, bad):
+    def test_unusable_key_is_ignored(self, bad):
         good = ec_key("good")
         assert list(usable_keys(key_set(bad, good.jwk()))) == ["good"]
 
-    def test_first_of_two_keys_with_one_name_wins(self):
+    def test_first_of_two_keys_with_one_kid_is_used(self):
         keys = usable_keys(key_set(shared_rsa_key().jwk(kid="same"), shared_ec_key().jwk(kid="same")))
         assert keys["same"].algorithm_name == "RS256"
 
@@ -133,18 +133,18 @@ class TestWhatIsUsable:
             | st.lists(st.integers(), max_size=2),
         )
     )
-    def test_whatever_else_is_listed_a_good_key_stays_usable(self, jwk):
+    def test_valid_key_stays_usable_beside_arbitrary_entries(self, jwk):
         good = shared_ec_key().jwk(kid="good key")
         assert usable_keys(key_set(jwk, good))["good key"].algorithm_name == "ES256"
 
 
 class TestCache:
-    def test_keys_are_fetched_when_first_asked_for_and_then_kept(self, keys, endpoint):
+    def test_keys_are_fetched_at_first_use_and_then_cached(self, keys, endpoint):
         assert endpoint.fetches == 0
         assert keys.find("rsa-1") is keys.find("rsa-1") is not None
         assert endpoint.fetches == 1
 
-    def test_keys_are_kept_for_just_under_an_hour(self, keys, endpoint, clock):
+    def test_keys_are_cached_for_just_under_an_hour(self, keys, endpoint, clock):
         keys.find("rsa-1")
         clock.now += 3599.9
         keys.find("rsa-1")
@@ -158,20 +158,20 @@ class TestCache:
         assert keys.find("ec-1") is not None
         assert endpoint.fetches == 2
 
-    def test_clock_that_was_set_back_does_not_make_keys_live_longer(self, keys, endpoint, clock):
+    def test_clock_that_is_set_back_does_not_extend_the_cache(self, keys, endpoint, clock):
         keys.find("rsa-1")
         clock.now -= 7200
         keys.find("rsa-1")
         assert endpoint.fetches == 2
 
-    def test_old_keys_are_not_used_when_they_cannot_be_renewed(self, keys, endpoint, clock):
+    def test_expired_keys_are_not_used_when_they_cannot_be_fetched(self, keys, endpoint, clock):
         keys.find("rsa-1")
         endpoint.keys = None
         clock.now += 3600
         with pytest.raises(KeysUnavailable):
             keys.find("rsa-1")
 
-    def test_failed_first_fetch_is_tried_again_by_the_very_next_call(self, keys, endpoint):
+    def test_failed_first_fetch_is_retried_by_the_next_call(self, keys, endpoint):
         good, endpoint.keys = endpoint.keys, None
         for _ in range(2):
             with pytest.raises(KeysUnavailable):
@@ -181,29 +181,29 @@ class TestCache:
         assert endpoint.fetches == 3
 
 
-class TestSearch:
+class TestUnknownKids:
     def test_new_key_is_found_at_once(self, keys, endpoint):
         keys.find("rsa-1")
         endpoint.keys = (shared_rsa_key(), shared_ec_key())
         assert keys.find("ec-1") is not None
         assert endpoint.fetches == 2
 
-    def test_first_fetch_is_search_enough_for_the_call_that_made_it(self, keys, endpoint):
+    def test_call_that_fetches_first_does_not_fetch_again(self, keys, endpoint):
         assert keys.find("unknown") is None
         assert endpoint.fetches == 1
 
-    def test_unknown_kids_cause_one_fetch_in_thirty_seconds(self, keys, endpoint, clock):
+    def test_unknown_kids_cause_one_fetch_per_thirty_seconds(self, keys, endpoint, clock):
         keys.find("rsa-1")
         for number in range(300):
             assert keys.find(f"unknown-{number}") is None
             clock.now += 0.1
-        # The hundredths do not add up exactly to the end of the pause: step over it.
+        # The sum of the tenths is not exactly the pause: go one step beyond it.
         clock.now += 0.1
         assert endpoint.fetches == 2
         assert keys.find("unknown") is None
         assert endpoint.fetches == 3
 
-    def test_key_that_is_new_within_the_pause_is_found_after_it(self, keys, endpoint, clock):
+    def test_key_added_within_the_pause_is_found_after_it(self, keys, endpoint, clock):
         keys.find("rsa-1")
         keys.find("unknown")
         endpoint.keys = (shared_ec_key(),)
@@ -212,14 +212,14 @@ class TestSearch:
         clock.now += 0.1
         assert keys.find("ec-1") is not None
 
-    def test_known_keys_are_used_while_searches_fail(self, keys, endpoint):
+    def test_known_keys_are_used_while_fetches_fail(self, keys, endpoint):
         keys.find("rsa-1")
         endpoint.keys = None
         with pytest.raises(KeysUnavailable):
             keys.find("unknown")
         assert keys.find("rsa-1") is not None
 
-    def test_after_a_failed_search_unknown_kids_are_undecided_until_the_pause_ends(
+    def test_unknown_kids_are_undecided_after_a_failed_fetch_until_the_pause_ends(
         self, keys, endpoint, clock
     ):
         keys.find("rsa-1")
@@ -234,13 +234,13 @@ class TestSearch:
         assert keys.find("another") is None
         assert endpoint.fetches == 3
 
-    def test_removed_key_is_gone_after_the_next_search(self, keys, endpoint):
+    def test_removed_key_is_refused_after_the_next_fetch(self, keys, endpoint):
         keys.find("rsa-1")
         endpoint.keys = (shared_ec_key(),)
         keys.find("ec-1")
         assert keys.find("rsa-1") is None
 
-    def test_search_that_finds_no_key_set_keeps_the_keys(self, clock):
+    def test_fetch_without_a_key_set_keeps_the_keys(self, clock):
         documents = iter([key_set(shared_rsa_key().jwk()), b"garbage"])
         keys = KeySet(lambda: next(documents), clock)
         keys.find("rsa-1")
@@ -252,8 +252,8 @@ class TestSearch:
 class TestThreads:
     THREADS = 8
 
-    def ask_all_at_once(self, fetch):
-        """Let all threads ask for one key; the fetch lasts until each of them has asked."""
+    def find_in_threads(self, fetch):
+        """Let all threads look up one key; the fetch lasts until each of them waits for it."""
         asked: set[int] = set()
         all_asked = threading.Event()
 
@@ -281,13 +281,13 @@ class TestThreads:
             return [future.result(20) for future in [pool.submit(ask) for _ in range(self.THREADS)]]
 
     def test_one_thread_fetches_for_all(self, endpoint):
-        results = self.ask_all_at_once(endpoint)
+        results = self.find_in_threads(endpoint)
         assert endpoint.fetches == 1
         assert len({id(key) for key in results}) == 1
         assert results[0].key_id == "rsa-1"
 
-    def test_threads_that_waited_for_a_failed_fetch_share_the_failure(self, endpoint):
+    def test_threads_that_wait_for_a_failed_fetch_share_the_failure(self, endpoint):
         endpoint.keys = None
-        results = self.ask_all_at_once(endpoint)
+        results = self.find_in_threads(endpoint)
         assert endpoint.fetches == 1
         assert all(isinstance(result, KeysUnavailable) for result in results)

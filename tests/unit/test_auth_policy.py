@@ -20,13 +20,13 @@ def all_calls() -> list[tuple[str, str]]:
 
 
 def matches(pattern: str, arn: str) -> bool:
-    """As IAM does: `*` is any characters, slashes too, `?` is any one."""
+    """Match as IAM does: `*` is any characters, slashes included, `?` is any one."""
     regex = "".join({"*": ".*", "?": "."}.get(character, re.escape(character)) for character in pattern)
     return re.fullmatch(regex, arn) is not None
 
 
 def allows(document: dict, method: str, path: str) -> bool:
-    """Evaluate a policy as IAM does: a Deny that matches wins, else an Allow has to match."""
+    """Evaluate a policy as IAM does: a Deny that matches takes precedence, else an Allow must match."""
     effects = {
         statement["Effect"]
         for statement in document["Statement"]
@@ -50,7 +50,7 @@ def test_app_has_calls_of_both_kinds():
 
 
 @pytest.mark.parametrize("asked", all_calls())
-def test_cached_policy_of_a_reader_opens_every_read_and_no_write_whatever_was_asked_first(asked):
+def test_cached_policy_of_a_reader_allows_reads_only(asked):
     document = document_for(READ, asked)
     assert [call for call in all_calls() if allows(document, *call)] == [
         call for call in all_calls() if reads(*call)
@@ -59,7 +59,7 @@ def test_cached_policy_of_a_reader_opens_every_read_and_no_write_whatever_was_as
 
 @pytest.mark.parametrize("asked", all_calls())
 @pytest.mark.parametrize("scopes", [WRITE, WRITE + READ])
-def test_cached_policy_of_a_writer_opens_every_call_whatever_was_asked_first(scopes, asked):
+def test_cached_policy_of_a_writer_allows_every_call(scopes, asked):
     document = document_for(scopes, asked)
     assert [call for call in all_calls() if allows(document, *call)] == all_calls()
 
@@ -67,7 +67,7 @@ def test_cached_policy_of_a_writer_opens_every_call_whatever_was_asked_first(sco
 @pytest.mark.parametrize(
     "scopes", [[], ["openid"], ["inventory"], ["inventory:readwrite"], ["INVENTORY:READ"]]
 )
-def test_without_a_scope_of_ours_the_policy_denies_every_call_explicitly(scopes):
+def test_policy_without_a_known_scope_denies_every_call_explicitly(scopes):
     document = document_for(scopes, ("GET", "/products"))
     assert [call for call in all_calls() if allows(document, *call)] == []
     assert [statement["Effect"] for statement in document["Statement"]] == ["Deny"]
@@ -84,18 +84,18 @@ def test_without_a_scope_of_ours_the_policy_denies_every_call_explicitly(scopes)
         ("DELETE", "/products/GET"),
     ],
 )
-def test_policy_of_a_reader_does_not_open_calls_that_only_look_like_reads(method, path):
+def test_policy_of_a_reader_does_not_allow_calls_that_only_look_like_reads(method, path):
     assert not allows(document_for(READ, ("GET", "/products")), method, path)
 
 
 @pytest.mark.parametrize("scopes", [READ, WRITE, []])
-def test_policy_stays_within_the_api_and_stage_of_the_call(scopes):
+def test_policy_is_limited_to_the_api_and_stage_of_the_call(scopes):
     (statement,) = document_for(scopes, ("GET", "/products"))["Statement"]
     assert statement["Resource"]
     assert all(resource.startswith(f"{API}/") for resource in statement["Resource"])
 
 
-def test_answer_names_the_principal_and_has_a_context_of_its_own():
+def test_response_has_the_principal_and_a_new_context():
     first = policy.answer("clerk", policy.opened(READ), f"{API}/GET/products")
     first["context"]["principalId"] = "as Chalice's local gateway adds it"
     second = policy.answer("clerk", policy.opened(READ), f"{API}/GET/products")

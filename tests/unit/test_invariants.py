@@ -1,4 +1,4 @@
-"""The checker is checked: each way in which a state can be wrong, it notices."""
+"""The checker detects each way in which a state can be wrong."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def without_answer(state: State, order_id: str, kind: str) -> State:
     return replace(state, answers=[body for body in state.answers if body != lost])
 
 
-def test_a_good_state_passes() -> None:
+def test_a_correct_state_passes() -> None:
     _, state = settled()
     check(state, INITIAL)
     check(replace(state, answers=[*state.answers, *state.answers]), INITIAL)
@@ -65,7 +65,7 @@ def oversold(state: State) -> State:
     return state
 
 
-def stock_from_nowhere(state: State) -> State:
+def unexplained_stock(state: State) -> State:
     more = {"sku": {"S": "C"}, "quantity": {"N": "1"}}
     return replace(state, inventory=[*state.inventory, more])
 
@@ -121,7 +121,7 @@ def one_event_id_for_two(state: State) -> State:
     return replace(state, answers=changed)
 
 
-def yes_and_no(state: State) -> State:
+def reserved_and_rejected(state: State) -> State:
     body = json.loads(answer(state, "kept", "Reserved"))
     both = {**body, "type": "InventoryReservationFailed", "event_id": "another"}
     return replace(state, answers=[*state.answers, json.dumps(both)])
@@ -144,29 +144,29 @@ def mark_over_a_release(state: State) -> State:
     return state
 
 
-def outcome_turned(state: State) -> State:
+def outcome_changed(state: State) -> State:
     record(state, "short")["outcome"] = {"S": "RESERVED"}
     return state
 
 
-def answer_of_nobody(state: State) -> State:
+def answer_without_record(state: State) -> State:
     body = json.loads(answer(state, "kept", "Reserved"))
     return replace(state, answers=[*state.answers, json.dumps({**body, "order_id": "x", "event_id": "x"})])
 
 
 @pytest.mark.parametrize(
-    ("spoil", "invariant"),
+    ("corrupt", "invariant"),
     [
         (oversold, "1"),
-        (stock_from_nowhere, "1"),
+        (unexplained_stock, "1"),
         (taken_without_a_record, "1"),
         (mark_over_a_release, "1"),
-        (outcome_turned, "1"),
+        (outcome_changed, "1"),
         (released_over_the_first_answer, "4"),
         (released_while_the_first_answer_was_owed, "2"),
-        (yes_and_no, "4"),
+        (reserved_and_rejected, "4"),
         (lost_record, "4"),
-        (answer_of_nobody, "4"),
+        (answer_without_record, "4"),
         (lost_first_answer, "3"),
         (lost_first_answer_of_a_released_order, "3"),
         (lost_rejection, "3"),
@@ -178,10 +178,10 @@ def answer_of_nobody(state: State) -> State:
         (one_event_id_for_two, "3"),
     ],
 )
-def test_a_spoilt_state_is_noticed(spoil: Callable[[State], State], invariant: str) -> None:
+def test_a_corrupt_state_is_detected(corrupt: Callable[[State], State], invariant: str) -> None:
     _, state = settled()
     with pytest.raises(AssertionError, match=f"^{invariant}: "):
-        check(spoil(state), INITIAL)
+        check(corrupt(state), INITIAL)
 
 
 class TestTransaction:
@@ -193,11 +193,11 @@ class TestTransaction:
         (*_, last) = [call for call in harness.script.calls if call.operation == TRANSACT]
         return list(json.loads(json.dumps(last.parameters["TransactItems"])))
 
-    def test_a_good_one_passes(self) -> None:
+    def test_a_correct_transaction_passes(self) -> None:
         check_transaction(self.committed())
 
     @pytest.mark.parametrize("sku", ["A", "B", "X"])
-    def test_a_rejection_without_its_proof_is_noticed(self, sku: str) -> None:
+    def test_a_rejection_without_its_proof_is_detected(self, sku: str) -> None:
         actions = self.committed()
         for action in actions:
             ((kind, request),) = action.items()
@@ -208,7 +208,7 @@ class TestTransaction:
         with pytest.raises(AssertionError, match=r"^5: "):
             check_transaction(actions)
 
-    def test_a_limit_that_proves_too_little_is_noticed(self) -> None:
+    def test_a_limit_that_proves_too_little_is_detected(self) -> None:
         actions = self.committed()
         for action in actions:
             if "Update" in action:
@@ -216,7 +216,7 @@ class TestTransaction:
         with pytest.raises(AssertionError, match=r"^5: "):
             check_transaction(actions)
 
-    def test_taking_more_than_is_admitted_is_noticed(self) -> None:
+    def test_taking_more_than_is_admitted_is_detected(self) -> None:
         actions = self.committed()
         for action in actions:
             if "Update" in action:
@@ -224,7 +224,7 @@ class TestTransaction:
         with pytest.raises(AssertionError, match=r"^[15]: "):
             check_transaction(actions)
 
-    def test_taking_without_a_condition_is_noticed(self) -> None:
+    def test_taking_without_a_condition_is_detected(self) -> None:
         actions = self.committed()
         for action in actions:
             if "Update" in action:

@@ -7,11 +7,11 @@ ARN = "arn:aws:sqs:eu-central-1:000000000000:IMS-InventoryQueue"
 
 
 @pytest.mark.parametrize("answer", [None, {}, {"batchItemFailures": []}, {"batchItemFailures": None}])
-def test_an_empty_answer_says_that_all_succeeded(answer: object) -> None:
+def test_an_empty_response_means_that_all_succeeded(answer: object) -> None:
     assert set(failures(answer, IDS)) == set()
 
 
-def test_the_messages_named_failed() -> None:
+def test_the_named_messages_failed() -> None:
     assert set(failures({"batchItemFailures": [{"itemIdentifier": "b"}]}, IDS)) == {"b"}
 
 
@@ -28,11 +28,11 @@ def test_the_messages_named_failed() -> None:
         "a",
     ],
 )
-def test_an_answer_that_makes_no_sense_says_that_all_failed(answer: object) -> None:
+def test_an_invalid_response_means_that_all_failed(answer: object) -> None:
     assert set(failures(answer, IDS)) == IDS
 
 
-def test_a_record_is_what_lambda_hands_over() -> None:
+def test_a_record_has_the_shape_that_lambda_passes() -> None:
     attributes = {"SentTimestamp": "1700000000000", "ApproximateReceiveCount": "2"}
     made = record(
         {

@@ -23,7 +23,7 @@ def test_every_missing_variable_is_named() -> None:
 @pytest.mark.parametrize(
     ("name", "value"), [("RECORD_TTL_DAYS", "1"), ("RECORD_TTL_DAYS", "x"), ("PRODUCT_TABLE_NAME", "")]
 )
-def test_a_bad_variable_is_named(name: str, value: str) -> None:
+def test_an_invalid_variable_is_named(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):
         TableSettings.load({**TABLES, name: value})
 

@@ -15,7 +15,7 @@ def stage() -> FakeStage:
 
 @pytest.fixture
 def script() -> Scripted:
-    """What goes wrong with the API's calls; nothing unless a test says so."""
+    """The faults of the API's calls; none unless a test adds some."""
     return Scripted()
 
 
@@ -23,7 +23,7 @@ def script() -> Scripted:
 def rest(stage: FakeStage, script: Scripted, monkeypatch: pytest.MonkeyPatch) -> Iterator[RestClient]:
     """The REST API on `stage`."""
     reset_clients()
-    # The composition root is the one seam where a client can be passed in.
+    # A client can be passed in at the composition root only.
     monkeypatch.setattr(clients, "dynamodb", lambda: Network(script).client(stage.dynamodb))
     monkeypatch.setattr(clients, "tables", lambda: stage.tables)
     yield RestClient()

@@ -27,12 +27,12 @@ def test_json_is_read_whatever_the_parameters_of_its_type(content_type: str) -> 
 @pytest.mark.parametrize(
     "content_type", ["text/plain", "application/jsonp", "application/json, text/plain", ""]
 )
-def test_another_type_is_refused(content_type: str) -> None:
+def test_another_content_type_is_refused(content_type: str) -> None:
     with pytest.raises(UnsupportedMediaType):
         json_body(request(content_type))
 
 
-def test_a_missing_type_is_named() -> None:
+def test_a_missing_content_type_is_named() -> None:
     with pytest.raises(InvalidInput) as refused:
         json_body(request(None))
     assert [fault.field for fault in refused.value.errors] == ["Content-Type"]
@@ -61,7 +61,7 @@ def test_a_missing_type_is_named() -> None:
         (b"{'a': 1}", "property name"),
     ],
 )
-def test_what_is_not_json_is_refused_and_says_why(raw: bytes, why: str) -> None:
+def test_invalid_json_is_refused_with_the_reason(raw: bytes, why: str) -> None:
     with pytest.raises(InvalidJson, match=why):
         parse(raw)
 
@@ -70,7 +70,7 @@ def test_what_is_not_json_is_refused_and_says_why(raw: bytes, why: str) -> None:
     st.binary(max_size=200)
     | st.text(alphabet='{}[]",:-+.eE019 \\untrfalsNaI\x00é', max_size=80).map(str.encode)
 )
-def test_any_bytes_are_json_or_refused(raw: bytes) -> None:
+def test_arbitrary_bytes_are_json_or_refused(raw: bytes) -> None:
     try:
         value = parse(raw)
     except InvalidJson:
@@ -85,7 +85,7 @@ _values = st.recursive(
 
 
 @given(_values)
-def test_json_is_read_as_it_was_written(value: Any) -> None:
+def test_json_round_trips(value: Any) -> None:
     assert parse(json.dumps(value).encode()) == value
 
 

@@ -36,7 +36,7 @@ def test_health_is_open_and_needs_no_aws(rest: RestClient, script: Scripted) -> 
     assert threaded_app().routes["/health"]["GET"].authorizer is None
 
 
-def test_every_other_route_asks_for_a_token() -> None:
+def test_every_other_route_needs_a_token() -> None:
     routes = threaded_app().routes
     refusals = {"refuse"}
     served = {
@@ -62,7 +62,7 @@ def test_every_other_route_asks_for_a_token() -> None:
         ("/health", "GET"),
     ],
 )
-def test_another_method_is_refused_and_told_which_are_allowed(
+def test_an_unsupported_method_is_refused_with_the_allowed_ones(
     rest: RestClient, path: str, allowed: str
 ) -> None:
     for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} - set(allowed.split(", ")):
@@ -74,7 +74,7 @@ def test_another_method_is_refused_and_told_which_are_allowed(
         )
 
 
-def test_a_head_has_no_body(rest: RestClient) -> None:
+def test_a_head_response_has_no_body(rest: RestClient) -> None:
     response = rest.call("HEAD", "/products")
     assert (response.status, response.json) == (405, None)
 
@@ -87,7 +87,7 @@ def test_a_path_is_decoded_once(rest: RestClient) -> None:
         assert (response.status, response.code, response.fields) == (400, "VALIDATION_ERROR", ["sku"])
 
 
-def test_a_call_leaves_one_line_of_log(rest: RestClient, log: StringIO) -> None:
+def test_a_call_logs_one_line(rest: RestClient, log: StringIO) -> None:
     response = rest.get("/inventory/A")
     (line,) = lines(log)
     assert line["duration_ms"] >= 0
@@ -110,7 +110,7 @@ def test_no_log_holds_what_callers_sent(rest: RestClient, log: StringIO) -> None
     assert "secret" not in log.getvalue()
 
 
-def test_an_error_of_ours_is_logged_in_full_and_shown_not_at_all(
+def test_an_internal_error_is_logged_in_full_and_not_shown(
     rest: RestClient, log: StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken() -> Any:
@@ -134,7 +134,7 @@ def test_an_error_of_ours_is_logged_in_full_and_shown_not_at_all(
         (faults.unreachable, 500, "INTERNAL_ERROR"),
     ],
 )
-def test_a_failing_table_is_told_by_what_the_caller_can_do(
+def test_a_failing_table_has_the_status_for_what_the_caller_can_do(
     rest: RestClient, script: Scripted, fault: Any, status: int, code: str
 ) -> None:
     script.by_operation["get_item"] = [fault]
@@ -143,7 +143,7 @@ def test_a_failing_table_is_told_by_what_the_caller_can_do(
     assert response.headers.get("retry-after") == ("1" if status == 503 else None)
 
 
-def test_contention_is_told_with_when_to_try_again(
+def test_contention_is_503_with_retry_after(
     rest: RestClient, script: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chalicelib.store.transact.time.sleep", lambda _: None)
@@ -152,15 +152,15 @@ def test_contention_is_told_with_when_to_try_again(
     assert (response.status, response.code, response.headers["retry-after"]) == (503, "CONTENDED", "1")
 
 
-def test_without_an_id_from_the_gateway_the_functions_own_names_the_request(rest: RestClient) -> None:
+def test_the_functions_request_id_is_used_if_the_gateway_sends_none(rest: RestClient) -> None:
     event = rest.event("GET", "/products/%20")
     del event["requestContext"]["requestId"]
-    said = threaded_app()(event, SimpleNamespace(aws_request_id="lambda-request"))
-    assert json.loads(said["body"])["request_id"] == "lambda-request"
+    response = threaded_app()(event, SimpleNamespace(aws_request_id="lambda-request"))
+    assert json.loads(response["body"])["request_id"] == "lambda-request"
     assert json.loads(threaded_app()(event, None)["body"])["request_id"] == ""
 
 
-def test_a_location_leads_to_the_new_product(rest: RestClient) -> None:
+def test_a_location_points_to_the_new_product(rest: RestClient) -> None:
     assert rest.post("/products", PRODUCT).headers["location"] == "/api/products/A"
 
 
@@ -172,15 +172,15 @@ def test_a_location_is_relative_to_the_path_that_was_called(rest: RestClient, pa
         event["requestContext"]["path"] = path
     else:
         del event["requestContext"]["path"]
-    said = threaded_app()(event, None)
-    assert said["headers"]["Location"] == ("/base/products/A" if path else "/products/A")
+    response = threaded_app()(event, None)
+    assert response["headers"]["Location"] == ("/base/products/A" if path else "/products/A")
 
 
-def test_a_body_that_is_badly_encoded_is_refused(rest: RestClient) -> None:
+def test_a_body_with_invalid_encoding_is_refused(rest: RestClient) -> None:
     event = rest.event("POST", "/products")
     event |= {"headers": {"content-type": "application/json"}, "body": "a", "isBase64Encoded": True}
-    said = threaded_app()(event, None)
-    assert (said["statusCode"], json.loads(said["body"])["code"]) == (400, "INVALID_JSON")
+    response = threaded_app()(event, None)
+    assert (response["statusCode"], json.loads(response["body"])["code"]) == (400, "INVALID_JSON")
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_a_body_that_is_badly_encoded_is_refused(rest: RestClient) -> None:
         ("POST", "/inventory/A/adjustments"),
     ],
 )
-def test_every_call_with_a_body_is_strict_about_it(rest: RestClient, method: str, path: str) -> None:
+def test_every_call_with_a_body_validates_it_strictly(rest: RestClient, method: str, path: str) -> None:
     expected = {
         ('{"a":', "application/json"): (400, "INVALID_JSON"),
         ("", "application/json"): (400, "INVALID_JSON"),
@@ -235,5 +235,7 @@ bodies = st.binary(max_size=100) | st.recursive(
     bodies,
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
-def test_no_body_is_our_own_error(rest: RestClient, where: tuple[str, str], body: bytes) -> None:
+def test_arbitrary_bodies_cause_no_internal_error(
+    rest: RestClient, where: tuple[str, str], body: bytes
+) -> None:
     assert rest.call(*where, body).status < 500

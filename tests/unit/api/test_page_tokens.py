@@ -10,12 +10,12 @@ skus = st.from_regex(SKU_PATTERN.replace("$", r"\Z"))
 
 
 @given(skus)
-def test_a_token_leads_back_to_its_sku(sku: str) -> None:
+def test_a_token_decodes_to_its_sku(sku: str) -> None:
     assert tokens.decode("products", tokens.encode("products", sku)) == sku
 
 
 @given(skus)
-def test_a_token_is_good_in_a_query_as_it_is(sku: str) -> None:
+def test_a_token_needs_no_escaping_in_a_query(sku: str) -> None:
     assert set(tokens.encode("products", sku)) <= set(
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     )
@@ -28,7 +28,7 @@ def test_a_token_is_bound_to_its_listing(sku: str) -> None:
 
 
 @given(st.data(), skus)
-def test_a_token_that_was_tampered_with_is_refused(data: st.DataObject, sku: str) -> None:
+def test_a_tampered_token_is_refused(data: st.DataObject, sku: str) -> None:
     token = tokens.encode("products", sku)
     at = data.draw(st.integers(0, len(token) - 1))
     other = data.draw(
@@ -49,12 +49,12 @@ def test_a_token_that_was_tampered_with_is_refused(data: st.DataObject, sku: str
 
 
 @given(st.text())
-def test_any_text_but_a_token_is_refused(text: str) -> None:
+def test_arbitrary_text_is_refused(text: str) -> None:
     with pytest.raises(InvalidToken):
         tokens.decode("products", text)
 
 
 @pytest.mark.parametrize("sku", ["", "a b", "x" * 65, "ä", "A\n", "x" * 3000])
-def test_a_forged_token_names_at_most_what_could_be_a_sku(sku: str) -> None:
+def test_a_forged_token_can_only_name_a_valid_sku(sku: str) -> None:
     with pytest.raises(InvalidToken):
         tokens.decode("products", tokens.encode("products", sku))

@@ -17,7 +17,7 @@ def price(value: Any) -> Decimal:
 
 
 @given(st.integers(0, 10**12 - 1))
-def test_a_price_of_at_most_12_digits_comes_back_as_it_was(digits: int) -> None:
+def test_a_price_of_at_most_12_digits_is_returned_unchanged(digits: int) -> None:
     for written in (Decimal(digits), Decimal(digits).scaleb(-1), Decimal(digits).scaleb(-2)):
         taken = price(written)
         assert taken == written
@@ -38,7 +38,7 @@ def test_a_price_of_at_most_12_digits_comes_back_as_it_was(digits: int) -> None:
         (999_999_999_999, "999999999999"),
     ],
 )
-def test_a_price_is_kept_plain(value: Any, plain: str) -> None:
+def test_a_price_is_stored_without_an_exponent(value: Any, plain: str) -> None:
     assert str(price(value)) == plain
 
 
@@ -61,7 +61,7 @@ def test_a_price_is_kept_plain(value: Any, plain: str) -> None:
         (Decimal("1E+999999"), "must have at most 2 decimals and 12 digits"),
     ],
 )
-def test_a_price_beyond_the_rules_is_refused(value: Any, message: str) -> None:
+def test_an_invalid_price_is_refused(value: Any, message: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         price(value)
     assert refused.value.errors == (FieldError("price", message),)

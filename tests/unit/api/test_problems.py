@@ -7,7 +7,7 @@ from chalicelib import errors
 from chalicelib.api.problems import problem_of, response_to
 from chalicelib.errors import FieldError, ImsError, Reason
 
-ANSWERS = {
+RESPONSES = {
     errors.ImsError: (500, "INTERNAL_ERROR"),
     errors.InvalidInput: (400, "VALIDATION_ERROR"),
     errors.InvalidJson: (400, "INVALID_JSON"),
@@ -36,13 +36,13 @@ ANSWERS = {
 }
 
 
-def tree(root: type[ImsError] = ImsError) -> Iterator[type[ImsError]]:
+def error_classes(root: type[ImsError] = ImsError) -> Iterator[type[ImsError]]:
     yield root
     for child in root.__subclasses__():
-        yield from tree(child)
+        yield from error_classes(child)
 
 
-def made(kind: type[ImsError]) -> ImsError:
+def make_error(kind: type[ImsError]) -> ImsError:
     if issubclass(kind, errors.TransactionCancelled):
         return kind([Reason("ConditionalCheckFailed", None)])
     if issubclass(kind, errors.MethodNotAllowed):
@@ -52,15 +52,15 @@ def made(kind: type[ImsError]) -> ImsError:
     return kind("secret")
 
 
-def test_every_error_of_the_tree_has_a_known_answer() -> None:
-    ours = {kind for kind in tree() if kind.__module__.startswith("chalicelib.errors")}
-    assert ours == ANSWERS.keys()
+def test_every_error_class_has_a_known_response() -> None:
+    ours = {kind for kind in error_classes() if kind.__module__.startswith("chalicelib.errors")}
+    assert ours == RESPONSES.keys()
 
 
-@pytest.mark.parametrize("kind", ANSWERS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", RESPONSES, ids=lambda kind: kind.__name__)
 def test_an_error_becomes_problem_details(kind: type[ImsError]) -> None:
-    status, code = ANSWERS[kind]
-    response = response_to(made(kind), "req-1")
+    status, code = RESPONSES[kind]
+    response = response_to(make_error(kind), "req-1")
     body = json.loads(response.body)
     assert (response.status_code, body["status"], body["code"]) == (status, status, code)
     assert response.headers["Content-Type"] == "application/problem+json"
@@ -71,24 +71,24 @@ def test_an_error_becomes_problem_details(kind: type[ImsError]) -> None:
     assert ("Retry-After" in response.headers) is (status == 503)
 
 
-def test_an_error_that_is_not_ours_shows_nothing() -> None:
+def test_a_foreign_error_shows_no_details() -> None:
     response = response_to(KeyError("secret"), "req-1")
     assert response.status_code == 500
     assert "secret" not in response.body
 
 
-def test_a_future_error_takes_the_answer_of_its_nearest_ancestor() -> None:
+def test_a_new_error_class_gets_the_response_of_its_nearest_ancestor() -> None:
     class Sold(errors.InsufficientStock):
         pass
 
     assert problem_of(Sold("x")).code == "INSUFFICIENT_STOCK"
 
 
-def test_the_allowed_methods_are_told() -> None:
+def test_the_allowed_methods_are_listed() -> None:
     assert response_to(errors.MethodNotAllowed("x", ["GET", "PUT"]), "r").headers["Allow"] == "GET, PUT"
 
 
-def test_every_field_at_fault_is_told() -> None:
+def test_every_invalid_field_is_listed() -> None:
     faults = [FieldError("items.0.quantity", "too small"), FieldError("name", "missing")]
     body = json.loads(response_to(errors.InvalidInput("bad", faults), "r").body)
     assert body["errors"] == [
@@ -97,5 +97,5 @@ def test_every_field_at_fault_is_told() -> None:
     ]
 
 
-def test_without_fields_at_fault_there_is_no_list_of_them() -> None:
+def test_a_problem_without_invalid_fields_has_no_list_of_them() -> None:
     assert "errors" not in json.loads(response_to(errors.InvalidJson("bad"), "r").body)

@@ -22,13 +22,13 @@ def test_the_same_seed_gives_the_same_orders() -> None:
     assert items(first) == items(second)
 
 
-def test_no_order_comes_twice_unless_asked_for() -> None:
+def test_orders_are_distinct_without_duplicates() -> None:
     orders = Orders(ROW, 7)
 
     assert len(set(ids(orders.bodies(100) + orders.bodies(100)))) == 200
 
 
-def test_a_tenth_comes_twice_with_duplicates_and_is_redelivered() -> None:
+def test_a_tenth_is_repeated_and_redelivered_with_duplicates() -> None:
     bodies = Orders(replace(ROW, duplicates=True), 7).bodies(100)
     receives = [
         record["attributes"]["ApproximateReceiveCount"]

@@ -42,7 +42,7 @@ def test_a_mark_is_charged_by_the_records_size_after_it() -> None:
     assert accounts.charge([mark("full")]).written == 2
 
 
-def test_reads_cost_one_unit_for_each_item_even_if_it_is_not_there() -> None:
+def test_a_read_costs_one_unit_for_each_item_even_if_it_is_missing() -> None:
     get = ("dynamodb", "GetItem", {"Key": {"order_id": {"S": "o"}}})
     keys = {"T": {"Keys": [{"sku": {"S": "A"}}, {"sku": {"S": "B"}}]}}
 
@@ -57,7 +57,7 @@ def test_messages_cost_no_units() -> None:
     assert (units.written, units.read) == (0, 0)
 
 
-def test_a_call_without_a_rule_is_not_passed_over() -> None:
+def test_a_call_without_a_rule_is_an_error() -> None:
     with pytest.raises(ValueError, match="no rule for Query"):
         Accounts().charge([("dynamodb", "Query", {})])
 
@@ -66,7 +66,7 @@ def test_a_call_without_a_rule_is_not_passed_over() -> None:
     ("value", "size"),
     [({"S": "é"}, 2), ({"N": "12"}, 3), ({"BOOL": True}, 1), ({"M": {"A": {"N": "12"}}}, 3 + 1 + 1 + 3)],
 )
-def test_sizes_are_dynamodbs(value: dict[str, Any], size: int) -> None:
+def test_sizes_follow_dynamodbs_rules(value: dict[str, Any], size: int) -> None:
     assert size_of(value) == size
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong with sending, marking and reading, and what becomes of the orders."""
+"""Failures of sending, marking and reading, and their effect on the orders."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.unit.consumer.consumer_harness import (
 
 
 class TestSending:
-    def test_entries_that_sqs_could_not_take_are_sent_again_alone(self) -> None:
+    def test_failed_entries_alone_are_sent_again(self) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.fail(SEND, Partial([1, 2], "InternalError"))
         assert harness.settle(*orders(4, A=1)) == []
@@ -43,7 +43,7 @@ class TestSending:
         assert harness.counts[MARK] == 1
         harness.check()
 
-    def test_an_entry_that_sqs_will_not_take_fails_its_message_and_no_other(self) -> None:
+    def test_a_rejected_entry_fails_its_message_only(self) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.fail(SEND, Partial([1], "InvalidMessageContents", sender_fault=True))
         assert harness.settle(*orders(3, A=1)) == [1]
@@ -56,14 +56,14 @@ class TestSending:
         harness.check()
 
     @pytest.mark.parametrize("code", ["RequestThrottled", "KMS.ThrottlingException"])
-    def test_an_entry_that_is_throttled_is_sent_again_though_sqs_blames_the_sender(self, code: str) -> None:
+    def test_a_throttled_entry_is_sent_again_even_as_a_sender_fault(self, code: str) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.fail(SEND, Partial([1], code, sender_fault=True))
         assert harness.settle(*orders(3, A=1)) == []
         assert [len(batch) for batch in sent_batches(harness)] == [3, 1]
         assert harness.answer_types() == {f"o{n}": ["Reserved"] for n in range(3)}
 
-    def test_no_answer_is_marked_that_was_not_sent(self) -> None:
+    def test_an_answer_that_was_not_sent_is_not_marked(self) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.fail(SEND, refused("AccessDenied"))
         assert harness.settle(*orders(2, A=1)) == [0, 1]
@@ -71,7 +71,7 @@ class TestSending:
         assert harness.answer_types() == {}
 
     @pytest.mark.parametrize("fault", [throttled, unavailable, unreachable, timed_out_before_effect])
-    def test_what_did_not_arrive_is_sent_again(self, fault: Fault) -> None:
+    def test_answers_are_sent_again_after_a_failed_call(self, fault: Fault) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.fail(SEND, fault, fault)
         assert harness.settle(*orders(2, A=1)) == []
@@ -81,7 +81,7 @@ class TestSending:
     @pytest.mark.parametrize(
         "fault", [failed_after_effect, timed_out_after_effect, reset_after_effect, sent_twice]
     )
-    def test_a_lost_answer_of_sqs_makes_repeats_that_the_oms_can_drop(self, fault: Fault) -> None:
+    def test_a_lost_response_of_sqs_causes_identical_repeats(self, fault: Fault) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.fail(SEND, fault)
         assert harness.settle(reserve("o", {"A": 1})) == []
@@ -89,7 +89,7 @@ class TestSending:
         assert first.body == second.body
         harness.check()
 
-    def test_a_queue_that_is_away_fails_the_messages_and_stock_is_taken_once(self) -> None:
+    def test_an_outage_of_the_queue_fails_the_messages_and_stock_is_taken_once(self) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.fail(SEND, *[unreachable] * FOREVER)
         assert harness.settle(*orders(2, A=1)) == [0, 1]
@@ -99,12 +99,12 @@ class TestSending:
         assert harness.stock == {"A": 7}
         harness.check()
 
-    def test_batches_hold_ten_answers_at_the_most(self) -> None:
+    def test_a_send_has_ten_answers_at_most(self) -> None:
         harness = ConsumerHarness({"A": 99})
         harness.settle(*orders(45, A=1))
         assert [len(batch) for batch in sent_batches(harness)] == [10, 10, 10, 10, 5]
 
-    def test_batches_of_large_answers_stay_within_a_mebibyte(self) -> None:
+    def test_a_send_of_large_answers_stays_within_a_mebibyte(self) -> None:
         harness = ConsumerHarness()
         skus = {f"{n:02}{'x' * 62}": 10**9 for n in range(99)}
         harness.settle(*(reserve(f"{n:0128}", skus, customer_id="😀" * 256) for n in range(30)))
@@ -115,7 +115,7 @@ class TestSending:
 
 
 class TestMarking:
-    def test_a_mark_that_fails_leaves_the_message_a_success(self) -> None:
+    def test_a_failed_mark_does_not_fail_the_message(self) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.fail(MARK, Partial([1], "InternalServerError"))
         assert harness.settle(*orders(3, A=1)) == []
@@ -123,7 +123,7 @@ class TestMarking:
         assert marked == [True, False, True]
 
     @pytest.mark.parametrize("fault", [throttled, unreachable, refused("ValidationException")])
-    def test_so_does_a_call_that_fails(self, fault: Fault) -> None:
+    def test_a_failed_call_to_mark_does_not_fail_the_message(self, fault: Fault) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.fail(MARK, fault)
         assert harness.settle(*orders(3, A=1)) == []
@@ -132,7 +132,7 @@ class TestMarking:
         assert harness.answer_types() == {f"o{n}": ["Reserved", "Reserved"] for n in range(3)}
         harness.check()
 
-    def test_each_call_marks_what_one_delivery_has_sent(self) -> None:
+    def test_each_call_marks_the_answers_of_one_delivery(self) -> None:
         harness = ConsumerHarness({"A": 99})
         harness.settle(*orders(60, A=1))
         statements = [
@@ -141,14 +141,14 @@ class TestMarking:
         assert statements == [20, 20, 20]
         assert max(statements) <= 25, "more than DynamoDB takes"
 
-    def test_a_mark_never_touches_a_record_that_was_released_meanwhile(self) -> None:
+    def test_a_mark_does_not_touch_a_record_that_was_released_concurrently(self) -> None:
         harness = ConsumerHarness({"A": 9})
 
-        def released_meanwhile(call: Call) -> Any:
+        def released_concurrently(call: Call) -> Any:
             assert harness.new_consumer().settle([harness.message(release("o"))], harness.pace()) == set()
             return call.proceed()
 
-        harness.fail(MARK, released_meanwhile)
+        harness.fail(MARK, released_concurrently)
         assert harness.settle(reserve("o", {"A": 2})) == []
         record = harness.record("o")
         assert record is not None
@@ -159,22 +159,22 @@ class TestMarking:
         assert harness.stock == {"A": 9}
         harness.check()
 
-    def test_a_mark_makes_no_ghost_of_a_record_that_has_expired(self) -> None:
+    def test_a_mark_does_not_recreate_an_expired_record(self) -> None:
         harness = ConsumerHarness({"A": 9})
 
-        def expired_meanwhile(call: Call) -> Any:
+        def expired_concurrently(call: Call) -> Any:
             harness.stage.dynamodb.delete_item(
                 TableName=harness.stage.tables.processed_events_table, Key={"order_id": {"S": "o"}}
             )
             return call.proceed()
 
-        harness.fail(MARK, expired_meanwhile)
+        harness.fail(MARK, expired_concurrently)
         assert harness.settle(reserve("o", {"A": 2})) == []
         assert harness.record("o") is None
 
 
 class TestReading:
-    def test_keys_left_unread_are_asked_for_again(self) -> None:
+    def test_unprocessed_keys_are_read_again(self) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.settle(*orders(4, A=1))
         harness.fail(READ, Partial([0, 2]), Partial([1]))
@@ -182,7 +182,7 @@ class TestReading:
         assert [len(keys(call)) for call in harness.script.calls] == [4, 2, 1]
         harness.check()
 
-    def test_a_read_that_is_throttled_is_tried_again(self) -> None:
+    def test_a_throttled_read_is_retried(self) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.settle(reserve("o", {"A": 1}))
         harness.fail(READ, throttled, unreachable)
@@ -190,13 +190,13 @@ class TestReading:
         assert harness.calls == [READ, READ, READ, TRANSACT, SEND, MARK]
         harness.check()
 
-    def test_keys_never_read_fail_just_the_messages_that_need_them(self) -> None:
+    def test_keys_that_stay_unprocessed_fail_only_the_messages_that_need_them(self) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.fail(READ, *[Partial([0])] * FOREVER)
         assert harness.settle(release("o"), reserve("p", {"A": 1})) == [0]
         assert harness.answer_types() == {"p": ["Reserved"]}
 
-    def test_a_look_ahead_that_finds_nothing_out_is_done_without(self) -> None:
+    def test_a_failed_look_ahead_is_skipped(self) -> None:
         harness = ConsumerHarness({"A": 999, "B": 9})
         harness.settle(reserve("again", {"B": 1}))
         harness.fail(READ, *[Partial([0])] * FOREVER)
@@ -205,11 +205,11 @@ class TestReading:
         assert harness.deliver(messages) == []
         harness.check()
 
-    def test_stock_that_cannot_be_read_does_not_hold_back_other_groups(self) -> None:
+    def test_stock_that_cannot_be_read_does_not_delay_other_groups(self) -> None:
         harness = ConsumerHarness({"A": 999, "B": 0, "C": 5})
         harness.script.seconds = 0.02
         harness.fail(READ, *[Partial([0])] * FOREVER)
-        # C is asked only by an order that is turned away for B, so that it is read for the answer.
+        # Only an order that is rejected because of B asks for C, so C is read for its answer.
         batch = [reserve("short", {"B": 1, "C": 1}), *orders(398, A=1)]
         assert harness.settle(*batch) == list(range(97)), "the first group, which fills one transaction"
         assert len(harness.answer_types()) == 399 - 97

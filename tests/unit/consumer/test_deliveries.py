@@ -1,4 +1,4 @@
-"""Answers are delivered by threads, several calls at once, while the next group is settled."""
+"""Threads deliver answers, several calls at a time, while the next group is settled."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.engines.network import Call
 from tests.support.messages import release, reserve
 from tests.unit.consumer.consumer_harness import MARK, SEND, TRANSACT, ConsumerHarness, orders
 
-PATIENCE = 5.0
+WAIT_SECONDS = 5.0
 """Seconds after which a thread gives up waiting for another, and the test fails."""
 
 
@@ -20,10 +20,10 @@ def broken(_: Call) -> Any:
     raise ZeroDivisionError
 
 
-def test_the_deliveries_of_a_group_are_under_way_at_once() -> None:
+def test_the_deliveries_of_a_group_run_concurrently() -> None:
     harness = ConsumerHarness({"A": 60})
-    together = threading.Barrier(3, timeout=PATIENCE)
-    # The engine in memory is not made for threads: after the meeting they go one by one.
+    together = threading.Barrier(3, timeout=WAIT_SECONDS)
+    # The in-memory engine is not thread-safe: after the barrier the threads go one by one.
     turn = threading.Lock()
 
     def meet(call: Call) -> Any:
@@ -41,7 +41,7 @@ def test_the_deliveries_of_a_group_are_under_way_at_once() -> None:
     harness.check()
 
 
-def test_answers_go_out_while_the_next_group_is_settled_and_before_the_batch_is_done() -> None:
+def test_answers_are_sent_while_the_next_group_is_settled() -> None:
     harness = ConsumerHarness({f"S{n}": 9 for n in range(60)})
     two_groups = [reserve(f"o{n}", {f"S{n}": 1}) for n in range(60)]
     settled = threading.Event()
@@ -52,7 +52,7 @@ def test_answers_go_out_while_the_next_group_is_settled_and_before_the_batch_is_
         return result
 
     def first_send(call: Call) -> Any:
-        settled.wait(PATIENCE)
+        settled.wait(WAIT_SECONDS)
         return call.proceed()
 
     with ThreadPoolExecutor(1) as thread:
@@ -68,7 +68,7 @@ def test_answers_go_out_while_the_next_group_is_settled_and_before_the_batch_is_
     harness.check()
 
 
-def test_an_unforeseen_fault_in_a_send_fails_its_orders_and_no_others() -> None:
+def test_an_unexpected_error_in_a_send_fails_its_orders_only() -> None:
     harness = ConsumerHarness({"A": 60})
     harness.fail(SEND, broken)
     assert harness.settle(*orders(60, A=1)) == list(range(10))
@@ -79,7 +79,7 @@ def test_an_unforeseen_fault_in_a_send_fails_its_orders_and_no_others() -> None:
     harness.check()
 
 
-def test_an_unforeseen_fault_in_a_mark_fails_no_order() -> None:
+def test_an_unexpected_error_in_a_mark_fails_no_order() -> None:
     harness = ConsumerHarness({"A": 60})
     harness.fail(MARK, broken)
     assert harness.settle(*orders(60, A=1)) == []
@@ -87,13 +87,13 @@ def test_an_unforeseen_fault_in_a_mark_fails_no_order() -> None:
     harness.check()
 
 
-def test_commits_wait_when_too_many_deliveries_are_under_way() -> None:
+def test_commits_wait_while_too_many_deliveries_run() -> None:
     harness = ConsumerHarness({f"S{n}": 9 for n in range(500)})
     groups = [reserve(f"o{n}", {f"S{n}": 1}) for n in range(500)]  # 50 orders each: 3 deliveries
     commits: list[int] = []
 
     def slow(call: Call) -> Any:
-        time.sleep(0.2)  # long enough for the other thread to commit all it may
+        time.sleep(0.2)  # long enough for the other thread to commit as much as it may
         commits.append(harness.counts[TRANSACT])
         return call.proceed()
 
@@ -106,7 +106,7 @@ def test_commits_wait_when_too_many_deliveries_are_under_way() -> None:
     harness.check()
 
 
-def test_no_reservation_is_tried_before_the_releases_of_its_batch_are_answered() -> None:
+def test_reservations_wait_until_the_releases_of_their_batch_are_answered() -> None:
     harness = ConsumerHarness({"A": 1})
     with ThreadPoolExecutor(1) as thread:
         harness.consumer = harness.new_consumer(thread)

@@ -4,21 +4,21 @@ from tests.unit.consumer.consumer_harness import MARK, READ, SEND, TRANSACT, Con
 
 
 class TestHints:
-    def test_know_what_was_seen_last_and_nothing_else(self) -> None:
+    def test_hints_hold_the_last_known_stock(self) -> None:
         hints = Hints()
         hints.learn({"A": 1, "B": None})
         hints.learn({"A": 2})
         assert hints.of(["A", "B", "C"]) == {"A": 2, "B": None}
 
-    def test_forget_what_was_seen_longest_ago(self) -> None:
+    def test_hints_forget_the_oldest_skus(self) -> None:
         hints = Hints()
         hints.learn({f"S{n}": n for n in range(MAX_SKUS)})
         hints.learn({"S0": 7, "new": 1})
         assert hints.of(["S0", "S1", "S2", "new"]) == {"S0": 7, "S2": 2, "new": 1}
 
 
-class TestInUse:
-    def test_of_a_sku_sold_out_lately_the_stock_is_read_first(self) -> None:
+class TestHintsInUse:
+    def test_the_stock_of_a_recently_sold_out_sku_is_read_first(self) -> None:
         harness = ConsumerHarness({"A": 1})
         harness.settle(reserve("a", {"A": 1}), reserve("b", {"A": 1}))
         assert harness.settle(reserve("c", {"A": 1})) == []
@@ -26,13 +26,13 @@ class TestInUse:
         assert harness.answer_types()["c"] == ["ReservationFailed"]
         harness.check()
 
-    def test_of_a_sku_unknown_lately_too(self) -> None:
+    def test_the_stock_of_a_recently_unknown_sku_is_read_first(self) -> None:
         harness = ConsumerHarness({})
         harness.settle(reserve("a", {"X": 1}))
         assert harness.settle(reserve("b", {"X": 1})) == []
         assert harness.calls == [READ, TRANSACT, SEND, MARK]
 
-    def test_one_that_is_wrong_by_now_turns_no_order_away(self) -> None:
+    def test_an_outdated_hint_rejects_no_order(self) -> None:
         harness = ConsumerHarness({"A": 0})
         harness.settle(reserve("a", {"A": 1}), reserve("x", {"X": 1}))
         harness.initial |= {"A": 5, "X": 5}
@@ -44,7 +44,7 @@ class TestInUse:
         assert harness.calls == [TRANSACT, SEND, MARK]
         harness.check()
 
-    def test_one_that_is_too_high_by_now_sells_nothing_that_is_not_there(self) -> None:
+    def test_an_outdated_hint_never_oversells(self) -> None:
         harness = ConsumerHarness({"A": 5, "B": 0})
         harness.settle(reserve("a", {"A": 1, "B": 1}))
         harness.set_stock("A", 0)
@@ -53,7 +53,7 @@ class TestInUse:
         assert harness.answer_types()["b"] == ["ReservationFailed"]
         harness.check()
 
-    def test_what_is_not_known_to_be_short_is_not_read(self) -> None:
+    def test_stock_that_is_not_known_to_be_short_is_not_read(self) -> None:
         harness = ConsumerHarness({"A": 5, "B": 0})
         harness.settle(reserve("a", {"A": 1, "B": 1}))
         assert harness.settle(reserve("b", {"A": 1})) == []

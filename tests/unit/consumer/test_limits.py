@@ -1,4 +1,4 @@
-"""The limits of time and size, and what becomes of the orders."""
+"""The limits of time and size."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def in_time(
 
 
 class TestTimeLimit:
-    def test_what_is_throttled_to_the_end_is_given_back_in_time(self) -> None:
+    def test_messages_that_are_always_throttled_fail_within_the_time_limit(self) -> None:
         harness = ConsumerHarness({"A": 999})
         harness.fail(TRANSACT, None, *[throttled] * FOREVER)
         batch = orders(150, A=1)
@@ -41,7 +41,7 @@ class TestTimeLimit:
         assert harness.stage.clock.now > 1_750_000_000 + LIMIT_SECONDS / 2, "it gave up early"
         harness.check()
 
-    def test_nothing_is_begun_when_there_is_no_time(self) -> None:
+    def test_nothing_is_started_without_time_left(self) -> None:
         harness = ConsumerHarness({"A": 9})
         messages = [harness.message(body) for body in (reserve("o", {"A": 1}), release("p"))]
         pace = harness.pace()
@@ -52,7 +52,9 @@ class TestTimeLimit:
     # With botocore's own retry, a call may take up to about 8 seconds (see chalicelib/clients.py).
     @pytest.mark.parametrize("seconds", [1.0, 3.0, 8.0])
     @pytest.mark.parametrize("count", [10, 99, 500])
-    def test_slow_services_do_not_make_it_late(self, count: int, seconds: float) -> None:
+    def test_slow_services_do_not_delay_reservations_beyond_the_limit(
+        self, count: int, seconds: float
+    ) -> None:
         harness = ConsumerHarness({"A": 9_999})
         harness.script.seconds = seconds
         failed = in_time(harness, lambda: harness.settle(*orders(count, A=1)))
@@ -62,7 +64,7 @@ class TestTimeLimit:
         harness.check()
 
     @pytest.mark.parametrize("seconds", [3.0, 8.0])
-    def test_slow_services_do_not_make_releases_late(self, seconds: float) -> None:
+    def test_slow_services_do_not_delay_releases_beyond_the_limit(self, seconds: float) -> None:
         harness = ConsumerHarness({"A": 9_999})
         harness.fail(SEND, *[refused("AccessDenied")] * 50)
         harness.settle(*orders(99, A=1))
@@ -74,7 +76,7 @@ class TestTimeLimit:
         assert harness.settle(*(batch[n] for n in failed), receives=2) == []
         harness.check()
 
-    def test_stock_that_changes_at_every_slow_try_does_not_make_it_late(self) -> None:
+    def test_stock_that_changes_at_every_try_does_not_delay_beyond_the_limit(self) -> None:
         harness = ConsumerHarness({"A": 1})
         harness.script.seconds = 8.0
 
@@ -87,7 +89,7 @@ class TestTimeLimit:
 
 
 class TestLargeBatches:
-    def test_ten_thousand_orders(self) -> None:
+    def test_a_batch_of_ten_thousand_orders_is_settled(self) -> None:
         harness = ConsumerHarness({f"S{n}": 10**6 for n in range(50)}, checked=False)
         batch = [reserve(f"o{n}", {f"S{n % 50}": 1, f"S{n % 7}": 2}) for n in range(10_000)]
         assert harness.settle(*batch) == []
@@ -101,7 +103,7 @@ class TestLargeBatches:
         assert harness.counts[TRANSACT] == 8
         harness.check()
 
-    def test_the_largest_message_that_sqs_takes(self) -> None:
+    def test_the_largest_message_of_sqs_is_settled(self) -> None:
         harness = ConsumerHarness({"A": 10**12})
         lines = [{"sku": "A", "quantity": 1}] * 30_000
         message = reserve("o", {}, items=lines)
@@ -110,7 +112,7 @@ class TestLargeBatches:
         assert harness.answer("o")["items"] == [{"sku": "A", "quantity": 30_000}]
         harness.check()
 
-    def test_the_largest_records_stay_under_400_kb_and_within_what_packing_reckons_with(self) -> None:
+    def test_the_largest_records_stay_under_400_kb_and_within_the_estimate_of_packing(self) -> None:
         harness = ConsumerHarness({f"{n:02}{'x' * 62}": 1 for n in range(99)})
         skus = [f"{n:02}{'x' * 62}" for n in range(99)]
         customer = "😀" * 256

@@ -1,4 +1,4 @@
-"""What the operators see: EMF metrics on standard output, and the log."""
+"""What operators see: EMF metrics on standard output, and the log."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Values = dict[str, list[float]]
 
 
 def emitted(capsys: pytest.CaptureFixture[str]) -> Values:
-    """All values by metric, `OrdersRejected` by metric and reason; flushes what was not."""
+    """All values by metric, `OrdersRejected` by metric and reason; flushes the metrics first."""
     metrics.flush_metrics()
     values: Values = defaultdict(list)
     for line in capsys.readouterr().out.splitlines():
@@ -45,7 +45,7 @@ def emitted(capsys: pytest.CaptureFixture[str]) -> Values:
 
 
 class TestMetrics:
-    def test_of_a_batch_that_goes_well(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_metrics_of_a_batch_without_faults(self, capsys: pytest.CaptureFixture[str]) -> None:
         harness = ConsumerHarness({"A": 9})
         messages = [harness.message(reserve(f"o{n}", {"A": 1})) for n in range(3)]
         harness.stage.clock.advance(1.5)
@@ -58,7 +58,7 @@ class TestMetrics:
             "MessagesFailed": [0],
         }
 
-    def test_of_rejections_by_reason(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_rejections_are_counted_by_reason(self, capsys: pytest.CaptureFixture[str]) -> None:
         harness = ConsumerHarness({"A": 1})
         harness.settle(
             reserve("a", {"A": 1}),
@@ -77,7 +77,7 @@ class TestMetrics:
             "OrdersRejected/TOO_MANY_ITEMS": [1],
         }
 
-    def test_of_releases(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_releases_are_counted(self, capsys: pytest.CaptureFixture[str]) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.settle(*(reserve(f"o{n}", {"A": 1}) for n in range(3)))
         emitted(capsys)
@@ -86,7 +86,7 @@ class TestMetrics:
         assert (values["OrdersReleased"], values["GroupSize"], values["BatchSize"]) == ([4], [4], [4])
         assert len(values["TimeToAnswer"]) == 4
 
-    def test_of_duplicates_mismatches_and_poison(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_duplicates_mismatches_and_poison_are_counted(self, capsys: pytest.CaptureFixture[str]) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.settle(reserve("a", {"A": 1}), reserve("b", {"A": 1}))
         emitted(capsys)
@@ -101,14 +101,14 @@ class TestMetrics:
         assert values["OrdersReserved"] == [1]
         assert len(values["TimeToAnswer"]) == 1
 
-    def test_of_different_items_under_one_order_id_in_one_batch(
+    def test_different_items_under_one_order_id_in_one_batch_are_a_mismatch(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.settle(reserve("a", {"A": 1}), reserve("a", {"A": 2}))
         assert emitted(capsys)["MismatchedOrders"] == [1]
 
-    def test_of_a_tombstone_that_a_reserve_meets_no_mismatch(
+    def test_a_reserve_that_meets_a_tombstone_is_no_mismatch(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
         harness = ConsumerHarness({"A": 9})
@@ -117,13 +117,13 @@ class TestMetrics:
         assert "MismatchedOrders" not in values
         assert values["OrdersReleased"] == [1]
 
-    def test_of_retries(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_retries_are_counted(self, capsys: pytest.CaptureFixture[str]) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.fail(TRANSACT, throttled, Conflict([0]))
         harness.settle(reserve("a", {"A": 1}))
         assert emitted(capsys)["Retries"] == [1, 1]
 
-    def test_of_what_failed(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_failed_messages_are_counted(self, capsys: pytest.CaptureFixture[str]) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.fail(SEND, Partial([0], "InvalidMessageContents", sender_fault=True))
         twice = reserve("a", {"A": 1})
@@ -132,7 +132,7 @@ class TestMetrics:
         assert values["MessagesFailed"] == [2]
         assert len(values["TimeToAnswer"]) == 1
 
-    def test_a_release_that_was_not_answered_has_no_time_to_answer(
+    def test_a_release_without_an_answer_has_no_time_to_answer(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
         harness = ConsumerHarness({"A": 9})
@@ -159,7 +159,7 @@ class TestMetrics:
         harness.deliver([early, late])
         assert sorted(emitted(capsys)["TimeToAnswer"]) == [1000, 3000]
 
-    def test_a_sender_with_a_fast_clock_makes_no_negative_time(
+    def test_a_sender_with_a_fast_clock_causes_no_negative_time(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
         harness = ConsumerHarness({"A": 9})
@@ -168,7 +168,9 @@ class TestMetrics:
         harness.deliver([message])
         assert emitted(capsys)["TimeToAnswer"] == [0]
 
-    def test_of_more_orders_than_one_emf_document_holds(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_more_orders_than_one_emf_document_holds_are_counted(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         harness = ConsumerHarness({"A": 999})
         harness.settle(*(reserve(f"o{n}", {"A": 1}) for n in range(250)))
         values = emitted(capsys)
@@ -178,21 +180,21 @@ class TestMetrics:
 
 
 class TestLogs:
-    def test_orders_are_named_with_what_became_of_them(self, logs: Logs) -> None:
+    def test_orders_are_logged_with_their_outcomes(self, logs: Logs) -> None:
         harness = ConsumerHarness({"A": 1})
         harness.settle(reserve("a", {"A": 1}), reserve("b", {"A": 1}))
         (entry,) = logs()
         assert entry["reserved"] == ["a"]
         assert entry["rejected"] == {"b": "INSUFFICIENT_STOCK"}
 
-    def test_poison_is_named_by_its_message(self, logs: Logs) -> None:
+    def test_poison_is_logged_with_its_message_id(self, logs: Logs) -> None:
         harness = ConsumerHarness()
         harness.settle("{")
         (entry,) = logs()
         assert (entry["level"], entry["message_id"]) == ("ERROR", "m0")
         assert entry["reason"] == "it is not JSON"
 
-    def test_an_order_that_fails_is_named_with_the_error(self, logs: Logs) -> None:
+    def test_a_failed_order_is_logged_with_its_error(self, logs: Logs) -> None:
         harness = ConsumerHarness({"A": 9})
 
         def refuse(call: Call) -> Any:
@@ -204,13 +206,13 @@ class TestLogs:
         assert entry["orders"] == ["a"]
         assert "ValidationException" in json.dumps(entry)
 
-    def test_orders_left_when_time_is_up_are_named(self, logs: Logs) -> None:
+    def test_orders_left_at_the_time_limit_are_logged(self, logs: Logs) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.fail(TRANSACT, *[throttled] * 1_000)
         assert harness.settle(reserve("a", {"A": 1})) == [0]
         assert any("a" in entry.get("orders", ()) for entry in logs())
 
-    def test_an_order_whose_answer_did_not_go_out_is_named_with_the_reason(self, logs: Logs) -> None:
+    def test_an_order_whose_answer_was_not_sent_is_logged_with_the_reason(self, logs: Logs) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.fail(SEND, Partial([0], "InvalidMessageContents", sender_fault=True))
         assert harness.settle(reserve("a", {"A": 1})) == [0]
@@ -219,7 +221,7 @@ class TestLogs:
         assert "InvalidMessageContents" in why["reason"]
         assert (left["level"], left["orders"]) == ("WARNING", ["a"])
 
-    def test_a_mark_that_failed_is_named(self, logs: Logs) -> None:
+    def test_a_failed_mark_is_logged(self, logs: Logs) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.fail(MARK, Partial([0], "InternalServerError"))
         harness.settle(reserve("a", {"A": 1}))
@@ -235,7 +237,7 @@ class TestLogs:
             lambda request: f"Invalid parameter: {request}",
         ],
     )
-    def test_the_customer_is_never_named_whatever_happens(
+    def test_the_customer_is_never_logged(
         self, output: io.StringIO, capsys: pytest.CaptureFixture[str], quote: Any
     ) -> None:
         harness = ConsumerHarness({"A": 9, "B": 0})
@@ -243,10 +245,10 @@ class TestLogs:
         def quoting(call: Call) -> Any:
             raise call.refuse(invalid(quote(call.parameters)))
 
-        def unforeseen(call: Call) -> Any:
+        def unexpected(call: Call) -> Any:
             raise KeyError(quote(call.parameters))
 
-        for operation, fault in product((TRANSACT, SEND, MARK, READ), (quoting, unforeseen, throttled)):
+        for operation, fault in product((TRANSACT, SEND, MARK, READ), (quoting, unexpected, throttled)):
             batch = [
                 reserve(f"a-{operation}-{fault.__name__}", {"A": 1}, customer_id=SECRET),
                 reserve(f"b-{operation}-{fault.__name__}", {"B": 1}, customer_id=SECRET),
@@ -283,7 +285,7 @@ class TestHandler:
             ]
         }
 
-    def test_names_the_messages_that_failed_and_flushes_the_metrics(
+    def test_the_handler_returns_the_failed_messages_and_flushes_the_metrics(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], logs: Logs
     ) -> None:
         harness = ConsumerHarness({"A": 1})
@@ -293,12 +295,12 @@ class TestHandler:
         assert '"MessagesFailed":[2.0]' in capsys.readouterr().out.replace(" ", "")
         assert {entry["correlation_id"] for entry in logs()} == {"request-1"}
 
-    def test_names_none_if_all_is_well(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_handler_returns_no_failures_without_faults(self, monkeypatch: pytest.MonkeyPatch) -> None:
         harness = ConsumerHarness({"A": 1})
         monkeypatch.setattr(clients, "consumer", lambda: harness.consumer)
         assert consumer.handle(self.event(reserve("a", {"A": 1})), Context()) == {"batchItemFailures": []}
 
-    def test_keeps_time_back_for_the_slowest_call_but_not_all_of_a_short_limit(self) -> None:
+    def test_the_reserve_is_the_slowest_call_but_at_most_half_of_the_limit(self) -> None:
         class Limited(Context):
             def __init__(self, seconds: float) -> None:
                 self.seconds = seconds

@@ -1,4 +1,4 @@
-"""What happens to a `ReleaseInventory`, by the rows of the design's table, and how many calls it takes."""
+"""The effect of a `ReleaseInventory` in each state of the order, and how many calls it takes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.unit.consumer.consumer_harness import (
 
 
 class TestRelease:
-    def test_of_a_reserved_order_gives_its_stock_back_once(self) -> None:
+    def test_a_release_of_a_reserved_order_returns_its_stock_once(self) -> None:
         harness = ConsumerHarness({"A": 5, "B": 5})
         harness.settle(reserve("o", {"A": 2, "B": 1}))
         assert harness.settle(release("o")) == []
@@ -37,7 +37,7 @@ class TestRelease:
         assert harness.answer_types() == {"o": ["Reserved", "Released"]}
         harness.check()
 
-    def test_its_answer_is_stored_beside_the_first(self) -> None:
+    def test_the_answer_of_a_release_is_stored_beside_the_first(self) -> None:
         harness = ConsumerHarness({"A": 5})
         harness.settle(reserve("o", {"A": 2}))
         first = harness.record("o")
@@ -52,7 +52,7 @@ class TestRelease:
         assert "release_published_at" in record
         assert record["created_at"] == first["created_at"]
 
-    def test_the_record_starts_its_life_anew(self) -> None:
+    def test_a_release_renews_the_lifetime_of_the_record(self) -> None:
         harness = ConsumerHarness({"A": 5})
         harness.settle(reserve("o", {"A": 2}))
         harness.stage.clock.advance(50 * 86_400)
@@ -62,7 +62,7 @@ class TestRelease:
         lifetime = int(record["ttl"]["N"]) - harness.stage.clock.now
         assert lifetime == pytest.approx(harness.stage.tables.record_ttl_days * 86_400, abs=1)
 
-    def test_the_first_answer_goes_out_first_if_it_is_still_owed(self) -> None:
+    def test_an_owed_first_answer_is_sent_before_the_release(self) -> None:
         harness = ConsumerHarness({"A": 5})
         harness.crash_before_call(SEND, reserve("o", {"A": 2}))
         assert harness.settle(release("o")) == []
@@ -73,7 +73,7 @@ class TestRelease:
         assert "published_at" in record
         harness.check()
 
-    def test_the_first_answer_goes_out_once_however_often_the_release_is_tried(self) -> None:
+    def test_the_first_answer_is_sent_once_when_the_release_is_retried(self) -> None:
         harness = ConsumerHarness({"A": 5})
         harness.crash_before_call(SEND, reserve("o", {"A": 2}))
         harness.fail(TRANSACT, Conflict([0]), Conflict([0]))
@@ -91,7 +91,7 @@ class TestRelease:
         assert harness.answer_types()["o"] == ["Reserved", "Released"]
         harness.check()
 
-    def test_of_an_unknown_order_leaves_a_tombstone_that_keeps_a_late_reserve_from_the_stock(self) -> None:
+    def test_a_release_of_an_unknown_order_leaves_a_tombstone_that_blocks_a_late_reserve(self) -> None:
         harness = ConsumerHarness({"A": 5})
         assert harness.settle(release("o")) == []
         assert harness.calls == [READ, *HAPPY_PATH]
@@ -101,7 +101,7 @@ class TestRelease:
         assert harness.answer_types() == {"o": ["Released"]}
         harness.check()
 
-    def test_of_a_rejected_order_changes_nothing_and_has_no_answer_of_its_own(self) -> None:
+    def test_a_release_of_a_rejected_order_changes_nothing_and_has_no_answer(self) -> None:
         harness = ConsumerHarness({"A": 1})
         harness.settle(reserve("o", {"A": 2}))
         before = harness.record("o")
@@ -111,7 +111,7 @@ class TestRelease:
         assert harness.answer_types() == {"o": ["ReservationFailed"]}
         harness.check()
 
-    def test_of_a_rejected_order_sends_the_answer_that_is_still_owed(self) -> None:
+    def test_a_release_of_a_rejected_order_sends_the_owed_answer(self) -> None:
         harness = ConsumerHarness({"A": 1})
         harness.crash_before_call(SEND, reserve("o", {"A": 2}))
         assert harness.settle(release("o")) == []
@@ -121,7 +121,7 @@ class TestRelease:
         assert "published_at" in record
         harness.check()
 
-    def test_that_was_recorded_but_not_answered_is_answered_as_it_was(self) -> None:
+    def test_a_recorded_release_without_a_sent_answer_is_answered_unchanged(self) -> None:
         harness = ConsumerHarness({"A": 5})
         harness.settle(reserve("o", {"A": 2}))
         harness.crash_before_call(MARK, release("o"))
@@ -131,7 +131,7 @@ class TestRelease:
         assert harness.stock == {"A": 5}
         harness.check()
 
-    def test_names_the_skus_that_no_longer_exist(self) -> None:
+    def test_a_release_names_the_skus_that_no_longer_exist(self) -> None:
         harness = ConsumerHarness({"A": 5, "X": 2})
         harness.settle(reserve("o", {"A": 2, "X": 2}))
         harness.stage.dynamodb.delete_item(
@@ -144,7 +144,7 @@ class TestRelease:
         assert harness.stock == {"A": 5}
         harness.check()
 
-    def test_gives_back_to_a_sku_that_came_back(self) -> None:
+    def test_a_release_returns_stock_to_a_sku_that_was_created_again(self) -> None:
         harness = ConsumerHarness({"X": 2})
         harness.settle(reserve("o", {"X": 2}), reserve("p", {"X": 0}))
 
@@ -161,7 +161,7 @@ class TestRelease:
         assert "missing" not in harness.answers[-1]
         harness.check()
 
-    def test_many_orders_take_as_many_calls_as_one(self) -> None:
+    def test_releases_of_many_orders_take_as_many_calls_as_one(self) -> None:
         harness = ConsumerHarness({"A": 100})
         harness.settle(*(reserve(f"o{n}", {"A": 2}) for n in range(10)))
         assert harness.settle(*(release(f"o{n}") for n in range(10))) == []
@@ -169,7 +169,7 @@ class TestRelease:
         assert harness.stock == {"A": 100}
         harness.check()
 
-    def test_twice_in_one_batch_is_answered_once(self) -> None:
+    def test_a_release_that_is_repeated_in_a_batch_is_answered_once(self) -> None:
         harness = ConsumerHarness({"A": 5})
         harness.settle(reserve("o", {"A": 2}))
         assert harness.settle(release("o"), release("o", reason="again")) == []
@@ -179,7 +179,7 @@ class TestRelease:
 
 class TestReserveAndReleaseInOneBatch:
     @pytest.mark.parametrize("release_first", [True, False])
-    def test_the_release_stands_for_both_and_no_stock_is_taken(self, release_first: bool) -> None:
+    def test_the_release_is_the_answer_to_both_and_no_stock_is_taken(self, release_first: bool) -> None:
         harness = ConsumerHarness({"A": 5})
         both = [release("o"), reserve("o", {"A": 2})]
         assert harness.settle(*(both if release_first else reversed(both)), reserve("p", {"A": 1})) == []
@@ -187,7 +187,7 @@ class TestReserveAndReleaseInOneBatch:
         assert harness.answer_types() == {"o": ["Released"], "p": ["Reserved"]}
         harness.check()
 
-    def test_they_never_share_a_transaction(self) -> None:
+    def test_a_reserve_and_a_release_never_share_a_transaction(self) -> None:
         harness = ConsumerHarness({"A": 5})
         harness.settle(reserve("o", {"A": 2}), release("o"))
         for call in harness.script.calls:
@@ -197,7 +197,7 @@ class TestReserveAndReleaseInOneBatch:
                 ]
                 assert sum("'order_id'" in key for key in keys) <= 1
 
-    def test_of_a_reserved_order_releases_it_and_ignores_the_repeat(self) -> None:
+    def test_a_reserved_order_is_released_and_its_repeated_reserve_ignored(self) -> None:
         harness = ConsumerHarness({"A": 5})
         harness.settle(reserve("o", {"A": 2}))
         assert harness.settle(reserve("o", {"A": 2}), release("o")) == []

@@ -1,4 +1,4 @@
-"""What happens to a `ReserveInventory`, by the rows of the design's table, and how many calls it takes."""
+"""The effect of a `ReserveInventory` in each state of the order, and how many calls it takes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TestReserve:
         assert harness.answer_types() == {f"o{n}": ["Reserved"] for n in range(10)}
         harness.check()
 
-    def test_a_hot_sku_is_written_once_a_batch(self) -> None:
+    def test_a_hot_sku_is_written_once_per_batch(self) -> None:
         harness = ConsumerHarness({"A": 100})
         harness.settle(*(reserve(f"o{n}", {"A": 3}) for n in range(10)))
         (transaction, *_) = harness.script.calls
@@ -49,7 +49,7 @@ class TestReserve:
             answer["type"] for answer in harness.answers
         ]
 
-    def test_three_of_ten_short_of_stock_take_one_more_try(self) -> None:
+    def test_three_rejected_orders_of_ten_take_one_more_try(self) -> None:
         harness = ConsumerHarness({"A": 7})
         assert harness.settle(*(reserve(f"o{n}", {"A": 1}) for n in range(10))) == []
         assert harness.calls == [TRANSACT, TRANSACT, SEND, MARK]
@@ -57,7 +57,7 @@ class TestReserve:
         assert list(harness.answer_types().values()) == [["Reserved"]] * 7 + [["ReservationFailed"]] * 3
         harness.check()
 
-    def test_what_else_a_rejected_order_asks_is_read_for_its_answer(self) -> None:
+    def test_the_other_skus_of_a_rejected_order_are_read_for_its_answer(self) -> None:
         harness = ConsumerHarness({"A": 0, "B": 1, "C": 5})
         harness.settle(reserve("o", {"A": 1, "B": 2, "C": 3}), reserve("p", {"B": 1}))
         assert harness.calls == [TRANSACT, READ, *HAPPY_PATH]
@@ -74,7 +74,7 @@ class TestReserve:
         assert harness.answer("b")["items"][0]["available"] == 0
         harness.check()
 
-    def test_a_sku_that_does_not_exist_wins_over_too_little_stock(self) -> None:
+    def test_an_unknown_sku_takes_precedence_over_insufficient_stock(self) -> None:
         harness = ConsumerHarness({"A": 1})
         harness.settle(reserve("o", {"A": 2, "X": 1}))
         answer = harness.answer("o")
@@ -86,12 +86,12 @@ class TestReserve:
         assert harness.stock == {"A": 1}
         harness.check()
 
-    def test_no_ghost_of_an_unknown_sku_is_left(self) -> None:
+    def test_an_unknown_sku_leaves_no_item(self) -> None:
         harness = ConsumerHarness({})
         harness.settle(reserve("o", {"X": 1}))
         assert harness.stock == {}
 
-    def test_the_same_sku_twice_is_added_up(self) -> None:
+    def test_quantities_of_one_sku_are_added_up(self) -> None:
         harness = ConsumerHarness({"A": 5})
         line = {"sku": "A", "quantity": 3}
         harness.settle(reserve("o", {}, items=[line, line]))
@@ -109,7 +109,7 @@ class TestReserve:
             (without(reserve("o", {"A": 1}), "customer_id"), "customer_id"),
         ],
     )
-    def test_a_bad_body_is_recorded_and_answered(self, message: Any, field: str) -> None:
+    def test_an_invalid_order_is_recorded_and_answered(self, message: Any, field: str) -> None:
         harness = ConsumerHarness({"A": 1})
         assert harness.settle(message) == []
         assert harness.calls == HAPPY_PATH
@@ -124,14 +124,14 @@ class TestReserve:
         assert harness.stock == {"A": 1}
         harness.check()
 
-    def test_a_hundred_skus_are_recorded_and_answered_as_too_many(self) -> None:
+    def test_an_order_of_100_skus_is_recorded_and_answered_as_too_many(self) -> None:
         harness = ConsumerHarness({f"S{n}": 1 for n in range(100)})
         assert harness.settle(reserve("o", {f"S{n}": 1 for n in range(100)})) == []
         assert harness.answer("o")["reason"] == "TOO_MANY_ITEMS"
         assert set(harness.stock.values()) == {1}
         harness.check()
 
-    def test_99_skus_are_taken(self) -> None:
+    def test_an_order_of_99_skus_is_reserved(self) -> None:
         harness = ConsumerHarness({f"S{n}": 1 for n in range(99)})
         assert harness.settle(reserve("o", {f"S{n}": 1 for n in range(99)})) == []
         assert harness.calls == HAPPY_PATH
@@ -151,19 +151,19 @@ class TestPoison:
             release("o", timestamp="2020-01-01T00:00:00Z"),
         ],
     )
-    def test_fails_alone(self, poison: Any) -> None:
+    def test_a_poison_message_fails_alone(self, poison: Any) -> None:
         harness = ConsumerHarness({"A": 2})
         assert harness.settle(reserve("a", {"A": 1}), poison, reserve("b", {"A": 1})) == [1]
         assert harness.calls == HAPPY_PATH
         assert harness.answer_types() == {"a": ["Reserved"], "b": ["Reserved"]}
         harness.check()
 
-    def test_a_batch_of_nothing_else_makes_no_call(self) -> None:
+    def test_a_batch_of_poison_makes_no_call(self) -> None:
         harness = ConsumerHarness()
         assert harness.settle("{", "[]") == [0, 1]
         assert harness.calls == []
 
-    def test_a_message_as_old_as_a_record_may_be_is_not_applied(self) -> None:
+    def test_a_message_older_than_the_records_is_not_applied(self) -> None:
         harness = ConsumerHarness({"A": 2})
         age = timedelta(days=harness.stage.tables.record_ttl_days - 1)
         limit = datetime.fromtimestamp(harness.stage.clock.now, UTC) - age
@@ -174,8 +174,8 @@ class TestPoison:
         ) == [1]
 
 
-class TestAgain:
-    def test_an_order_that_was_answered_is_ignored(self) -> None:
+class TestRepeats:
+    def test_a_repeat_of_an_answered_order_is_ignored(self) -> None:
         harness = ConsumerHarness({"A": 5})
         harness.settle(reserve("o", {"A": 2}))
         assert harness.settle(reserve("o", {"A": 2})) == []
@@ -184,14 +184,14 @@ class TestAgain:
         assert harness.answer_types() == {"o": ["Reserved"]}
         harness.check()
 
-    def test_a_redelivered_order_is_looked_up_first(self) -> None:
+    def test_the_record_of_a_redelivered_order_is_read_first(self) -> None:
         harness = ConsumerHarness({"A": 5})
         harness.settle(reserve("o", {"A": 2}))
         assert harness.settle(reserve("o", {"A": 2}), receives=2) == []
         assert harness.calls == [READ]
         assert harness.answer_types() == {"o": ["Reserved"]}
 
-    def test_a_redelivered_order_that_was_never_settled_costs_one_more_read(self) -> None:
+    def test_a_redelivered_order_without_a_record_costs_one_more_read(self) -> None:
         harness = ConsumerHarness({"A": 5})
         assert harness.settle(reserve("o", {"A": 2}), receives=2) == []
         assert harness.calls == [READ, *HAPPY_PATH]
@@ -206,7 +206,7 @@ class TestAgain:
         assert set(map(len, harness.answer_types().values())) == {1}
         harness.check()
 
-    def test_an_answer_not_marked_is_sent_again_as_it_was_and_marked(self) -> None:
+    def test_an_unmarked_answer_is_sent_again_unchanged_and_marked(self) -> None:
         harness = ConsumerHarness({"A": 5})
         harness.crash_before_call(MARK, reserve("o", {"A": 2}))
         assert harness.settle(reserve("o", {"A": 2})) == []
@@ -218,7 +218,7 @@ class TestAgain:
         assert harness.calls == [READ]
         harness.check()
 
-    def test_the_same_order_twice_in_one_batch_is_answered_once(self) -> None:
+    def test_an_order_that_is_repeated_in_a_batch_is_answered_once(self) -> None:
         harness = ConsumerHarness({"A": 5})
         assert harness.settle(reserve("o", {"A": 2}), reserve("o", {"A": 2}), reserve("o", {"A": 2})) == []
         assert harness.calls == HAPPY_PATH
@@ -226,7 +226,7 @@ class TestAgain:
         assert harness.answer_types() == {"o": ["Reserved"]}
         harness.check()
 
-    def test_with_other_items_the_first_stands(self) -> None:
+    def test_a_repeat_with_other_items_does_not_change_the_order(self) -> None:
         harness = ConsumerHarness({"A": 5, "B": 5})
         harness.settle(reserve("o", {"A": 2}))
         assert harness.settle(reserve("o", {"B": 1})) == []
@@ -234,7 +234,7 @@ class TestAgain:
         assert harness.answer_types() == {"o": ["Reserved"]}
         harness.check()
 
-    def test_a_rejected_order_stays_rejected_when_the_stock_has_come(self) -> None:
+    def test_a_rejected_order_stays_rejected_when_stock_arrives(self) -> None:
         harness = ConsumerHarness({"A": 1})
         harness.settle(reserve("o", {"A": 2}))
         harness.set_stock("A", 9)

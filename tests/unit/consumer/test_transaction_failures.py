@@ -1,4 +1,4 @@
-"""What goes wrong with transactions, and what becomes of the orders."""
+"""Failures of transactions, and their effect on the orders."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class TestConflicts:
         "code", ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"]
     )
     @pytest.mark.parametrize("index", [0, 1, 2])
-    def test_other_traffic_is_tried_again_and_never_read_as_out_of_stock(self, code: str, index: int) -> None:
+    def test_a_conflict_is_retried_and_never_read_as_out_of_stock(self, code: str, index: int) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.fail(TRANSACT, Conflict([index], code))
         assert harness.settle(*orders(2, A=1)) == []
@@ -58,7 +58,7 @@ class TestConflicts:
     @pytest.mark.parametrize(
         "code", ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"]
     )
-    def test_mixed_with_a_failed_condition_each_is_read_as_what_it_is(self, code: str) -> None:
+    def test_a_conflict_beside_a_failed_condition_is_told_apart(self, code: str) -> None:
         harness = ConsumerHarness({"A": 9, "B": 0, "C": 9})
         harness.settle(reserve("d", {"C": 1}))
         # Actions: A, B, C, then the records. A is hot, B is short, d is a duplicate.
@@ -70,7 +70,7 @@ class TestConflicts:
         assert harness.stock == {"A": 8, "B": 0, "C": 8}
         harness.check()
 
-    def test_a_group_that_keeps_losing_is_halved(self) -> None:
+    def test_a_group_with_repeated_conflicts_is_halved(self) -> None:
         harness = ConsumerHarness({"A": 99, "B": 99})
         harness.fail(TRANSACT, *[Conflict([0])] * 3)
         assert harness.settle(*orders(8, A=1)) == []
@@ -78,27 +78,27 @@ class TestConflicts:
         assert [len(names(call) - {"A"}) for call in transactions] == [8, 8, 8, 4, 4]
         harness.check()
 
-    def test_a_group_that_is_throttled_is_not(self) -> None:
+    def test_a_throttled_group_is_not_halved(self) -> None:
         harness = ConsumerHarness({"A": 99})
         harness.fail(TRANSACT, *[throttled] * 7)
         assert harness.settle(*orders(8, A=1)) == []
         assert harness.counts == {TRANSACT: 8, SEND: 1, MARK: 1}
 
-    def test_a_group_that_loses_goes_behind_its_neighbours(self) -> None:
+    def test_a_group_with_a_conflict_is_retried_after_the_other_groups(self) -> None:
         harness = ConsumerHarness({"A": 99, "B": 99})
         batch = [*(reserve(f"a{n}", {"A": 1}) for n in range(99)), reserve("b", {"B": 1})]
         harness.fail(TRANSACT, Conflict([0]))
         assert harness.settle(*batch) == []
         assert harness.answers[0]["order_id"] == "b"
 
-    def test_an_order_on_a_sku_that_never_rests_fails_alone(self) -> None:
+    def test_an_order_of_a_sku_with_endless_conflicts_fails_alone(self) -> None:
         harness = ConsumerHarness({"HOT": 99, "B": 99})
         harness.fail(TRANSACT, *[if_it_names("HOT", Conflict([0]))] * FOREVER)
         batch = [reserve(f"b{n}", {"B": 1}) for n in range(7)]
         assert harness.settle(*batch[:3], reserve("hot", {"HOT": 1}), *batch[3:]) == [3]
         assert harness.answer_types() == {f"b{n}": ["Reserved"] for n in range(7)}
 
-    def test_a_release_that_never_gets_through_does_not_hold_back_the_reserves(self) -> None:
+    def test_a_release_with_endless_conflicts_does_not_delay_reserves(self) -> None:
         harness = ConsumerHarness({"HOT": 99, "B": 9_999})
         harness.settle(reserve("hot", {"HOT": 1}))
         harness.fail(TRANSACT, *[if_it_names("HOT", Conflict([0]))] * FOREVER)
@@ -111,7 +111,7 @@ class TestConflicts:
             **{f"b{n}": ["Reserved"] for n in range(1_000)},
         }
 
-    def test_a_release_that_never_gets_through_does_not_hold_back_other_releases(self) -> None:
+    def test_a_release_with_endless_conflicts_does_not_delay_other_releases(self) -> None:
         harness = ConsumerHarness({"HOT": 99})
         harness.settle(reserve("hot", {"HOT": 1}))
         harness.fail(TRANSACT, *[if_it_names("HOT", Conflict([0]))] * FOREVER)
@@ -120,19 +120,19 @@ class TestConflicts:
         assert harness.settle(release("hot"), *batch) == [0]
         assert harness.counts[READ] == 6
 
-    def test_a_release_alone_may_use_all_of_the_time(self) -> None:
+    def test_a_single_release_may_use_the_whole_time(self) -> None:
         harness = ConsumerHarness({"HOT": 99})
         harness.settle(reserve("hot", {"HOT": 1}))
         begin = harness.stage.clock.now
 
-        def till_late(call: Call) -> Any:
+        def until_late(call: Call) -> Any:
             late = harness.stage.clock.now > begin + LIMIT_SECONDS * 0.7
             return call.proceed() if late else Conflict([0])(call)
 
-        harness.fail(TRANSACT, *[till_late] * FOREVER)
+        harness.fail(TRANSACT, *[until_late] * FOREVER)
         assert harness.settle(release("hot")) == []
 
-    def test_stock_that_changes_at_every_try_is_contention_and_not_an_answer(self) -> None:
+    def test_stock_that_changes_at_every_try_is_contention_without_an_answer(self) -> None:
         harness = ConsumerHarness({"A": 1, "B": 9})
 
         def changing(call: Call) -> Any:
@@ -145,23 +145,23 @@ class TestConflicts:
         assert harness.answer_types() == {"b": ["Reserved"]}
         assert harness.record("a") is None
 
-    def test_orders_that_change_at_every_try_are_not_released_on_a_guess(self) -> None:
+    def test_orders_that_change_at_every_try_are_not_released(self) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.settle(reserve("o", {"A": 2}))
         table, key = harness.stage.tables.inventory_table, {"sku": {"S": "A"}}
 
-        def coming_and_going(call: Call) -> Any:
+        def deleted_and_recreated(call: Call) -> Any:
             if "A" in harness.stock:
                 harness.stage.dynamodb.delete_item(TableName=table, Key=key)
             else:
                 harness.set_stock("A", 0)
             return call.proceed()
 
-        harness.fail(TRANSACT, *[coming_and_going] * FOREVER)
+        harness.fail(TRANSACT, *[deleted_and_recreated] * FOREVER)
         assert harness.settle(release("o")) == [0]
         assert harness.answer_types() == {"o": ["Reserved"]}
 
-    def test_failures_told_one_at_a_time_are_learnt_one_at_a_time(self) -> None:
+    def test_failed_conditions_that_are_reported_one_at_a_time_are_handled(self) -> None:
         harness = ConsumerHarness({f"S{n}": n % 2 for n in range(12)})
         harness.fail(TRANSACT, *[FewReasons(Random(3))] * FOREVER)
         assert harness.settle(*(reserve(f"o{n}", {f"S{n}": 1}) for n in range(12))) == []
@@ -171,9 +171,9 @@ class TestConflicts:
         harness.check()
 
 
-class TestLostAnswers:
+class TestLostResponses:
     @pytest.mark.parametrize("fault", [timed_out_before_effect, unreachable, unavailable, throttled])
-    def test_a_transaction_that_did_not_arrive_is_tried_again(self, fault: Fault) -> None:
+    def test_a_transaction_that_did_not_arrive_is_retried(self, fault: Fault) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.fail(TRANSACT, fault)
         assert harness.settle(*orders(2, A=2)) == []
@@ -184,7 +184,7 @@ class TestLostAnswers:
     @pytest.mark.parametrize(
         "fault", [timed_out_after_effect, reset_after_effect, failed_after_effect, sent_twice]
     )
-    def test_a_transaction_whose_answer_is_lost_takes_the_stock_once(self, fault: Fault) -> None:
+    def test_a_transaction_whose_response_is_lost_takes_the_stock_once(self, fault: Fault) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.fail(TRANSACT, fault)
         assert harness.settle(*orders(2, A=2)) == []
@@ -194,7 +194,7 @@ class TestLostAnswers:
         harness.check()
 
     @pytest.mark.parametrize("fault", [timed_out_after_effect, reset_after_effect, failed_after_effect])
-    def test_a_release_whose_answer_is_lost_gives_back_once(self, fault: Fault) -> None:
+    def test_a_release_whose_response_is_lost_returns_stock_once(self, fault: Fault) -> None:
         harness = ConsumerHarness({"A": 3})
         harness.settle(reserve("o", {"A": 2}))
         harness.fail(TRANSACT, fault)
@@ -207,9 +207,7 @@ class TestLostAnswers:
 class TestCrashes:
     @pytest.mark.parametrize("fault", [crash_before, crash_after])
     @pytest.mark.parametrize("operation", [TRANSACT, SEND, MARK])
-    def test_a_process_that_dies_while_it_reserves_is_made_good_at_redelivery(
-        self, operation: str, fault: Fault
-    ) -> None:
+    def test_a_redelivery_completes_a_reservation_after_a_crash(self, operation: str, fault: Fault) -> None:
         harness = ConsumerHarness({"A": 3})
         harness.fail(operation, fault)
         with pytest.raises(Crash):
@@ -225,9 +223,7 @@ class TestCrashes:
 
     @pytest.mark.parametrize("fault", [crash_before, crash_after])
     @pytest.mark.parametrize("operation", [READ, TRANSACT, SEND, MARK])
-    def test_a_process_that_dies_while_it_releases_is_made_good_at_redelivery(
-        self, operation: str, fault: Fault
-    ) -> None:
+    def test_a_redelivery_completes_a_release_after_a_crash(self, operation: str, fault: Fault) -> None:
         harness = ConsumerHarness({"A": 3})
         harness.settle(reserve("o", {"A": 2}))
         harness.fail(operation, fault)
@@ -240,17 +236,17 @@ class TestCrashes:
         harness.check()
 
 
-class TestCulprits:
+class TestHalving:
     @pytest.mark.parametrize(
         "fault",
         [
             lambda call: (_ for _ in ()).throw(call.refuse(invalid("Item size has exceeded 400 KB"))),
             lambda call: (_ for _ in ()).throw(ParamValidationError(report="bad")),
-            lambda call: (_ for _ in ()).throw(ZeroDivisionError("unforeseen")),
+            lambda call: (_ for _ in ()).throw(ZeroDivisionError("unexpected")),
         ],
-        ids=["refused by DynamoDB", "refused by botocore", "unforeseen"],
+        ids=["refused by DynamoDB", "refused by botocore", "unexpected"],
     )
-    def test_a_group_is_halved_round_its_culprit_and_only_its_message_fails(self, fault: Fault) -> None:
+    def test_halving_isolates_the_order_that_fails(self, fault: Fault) -> None:
         harness = ConsumerHarness({"A": 99})
         harness.fail(TRANSACT, *[if_it_names("o11", fault)] * FOREVER)
         assert harness.settle(*orders(32, A=1)) == [11]
@@ -260,27 +256,27 @@ class TestCulprits:
         assert harness.stock == {"A": 68}
         harness.check()
 
-    def test_a_reason_that_is_no_condition_and_no_traffic_is_halved_too(self) -> None:
+    def test_a_group_with_another_cancellation_reason_is_halved(self) -> None:
         harness = ConsumerHarness({"A": 99, "B": 99})
         harness.fail(TRANSACT, *[if_it_names("B", Conflict([0], "ValidationError"))] * FOREVER)
         assert harness.settle(*orders(4, A=1), reserve("b", {"B": 1})) == [4]
         harness.check()
 
-    def test_a_spoilt_stock_item_fails_only_the_orders_that_ask_for_it(self) -> None:
+    def test_a_corrupt_stock_item_fails_only_the_orders_of_its_sku(self) -> None:
         harness = ConsumerHarness({"A": 99})
         item = {"sku": {"S": "BAD"}, "quantity": {"S": "many"}}
         harness.stage.dynamodb.put_item(TableName=harness.stage.tables.inventory_table, Item=item)
         assert harness.settle(*orders(5, A=1), reserve("bad", {"A": 1, "BAD": 1})) == [5]
         assert harness.answer_types() == {f"o{n}": ["Reserved"] for n in range(5)}
 
-    def test_a_spoilt_record_fails_only_its_own_order(self) -> None:
+    def test_a_corrupt_record_fails_only_its_own_order(self) -> None:
         harness = ConsumerHarness({"A": 99})
         item = {"order_id": {"S": "o2"}, "outcome": {"S": "PERHAPS"}}
         harness.stage.dynamodb.put_item(TableName=harness.stage.tables.processed_events_table, Item=item)
         assert harness.settle(*orders(5, A=1)) == [2]
         assert harness.settle(release("o2"), release("o3")) == [0]
 
-    def test_releases_are_halved_round_their_culprit(self) -> None:
+    def test_halving_isolates_the_release_that_fails(self) -> None:
         harness = ConsumerHarness({"A": 99})
         harness.settle(*orders(8, A=1))
         harness.fail(TRANSACT, *[if_it_names("o5", refused("ValidationException"))] * FOREVER)
@@ -298,24 +294,24 @@ class TestCulprits:
         ],
         ids=["denied", "no table", "unknown client", "expired", "no credentials"],
     )
-    def test_what_fails_whatever_the_orders_is_not_halved(self, fault: Fault) -> None:
+    def test_a_group_whose_error_does_not_depend_on_the_orders_is_not_halved(self, fault: Fault) -> None:
         harness = ConsumerHarness({"A": 99})
         harness.fail(TRANSACT, *[fault] * FOREVER)
         assert harness.settle(*orders(64, A=1)) == list(range(64))
         assert harness.counts == {TRANSACT: 1}
 
-    def test_more_actions_than_a_transaction_holds_are_halved(self) -> None:
-        # Unknown when read, these orders turn out to hold 20 SKUs each when they are released.
+    def test_a_group_with_too_many_actions_is_halved(self) -> None:
+        # These orders are unknown when read, and hold 20 SKUs each when they are released.
         skus = [f"S{n}" for n in range(200)]
         harness = ConsumerHarness(dict.fromkeys(skus, 1))
         batch = [reserve(f"o{n}", dict.fromkeys(skus[n * 20 : n * 20 + 20], 1)) for n in range(10)]
 
-        def reserved_meanwhile(call: Call) -> Any:
+        def reserved_concurrently(call: Call) -> Any:
             messages = [harness.message(body) for body in batch]
             assert harness.new_consumer().settle(messages, harness.pace()) == set()
             return call.proceed()
 
-        harness.fail(TRANSACT, reserved_meanwhile)
+        harness.fail(TRANSACT, reserved_concurrently)
         assert harness.settle(*(release(f"o{n}") for n in range(10))) == []
         assert set(harness.stock.values()) == {1}
         assert all(told == ["Reserved", "Released"] for told in harness.answer_types().values())

@@ -22,7 +22,7 @@ def test_an_empty_batch_is_an_empty_inbox() -> None:
     assert arrive() == Inbox()
 
 
-def test_messages_are_sorted_by_what_they_ask_in_order_of_arrival() -> None:
+def test_messages_are_sorted_by_type_in_order_of_arrival() -> None:
     inbox = arrive(
         text(reserve("b", {"A": 1})),
         text(release("d")),
@@ -37,7 +37,7 @@ def test_messages_are_sorted_by_what_they_ask_in_order_of_arrival() -> None:
     assert not inbox.mismatched
 
 
-def test_poison_is_set_apart_with_its_reason_and_its_neighbours_stay() -> None:
+def test_poison_is_separated_with_its_reason() -> None:
     inbox = arrive("{", text(reserve("a", {"A": 1})), text(release("!")))
     assert [(message.id, str(why)) for message, why in inbox.poison] == [
         ("m0", "it is not JSON"),
@@ -46,20 +46,20 @@ def test_poison_is_set_apart_with_its_reason_and_its_neighbours_stay() -> None:
     assert list(inbox.reserves) == ["a"]
 
 
-def test_an_order_that_comes_twice_is_one_task_with_both_messages() -> None:
+def test_a_repeated_order_is_one_task_with_both_messages() -> None:
     body = text(reserve("a", {"A": 1}))
     inbox = arrive(body, text(reserve("b", {"A": 1})), body)
     assert ids(inbox.reserves["a"].messages) == ["m0", "m2"]
     assert not inbox.mismatched
 
 
-def test_a_release_that_comes_twice_is_one_task_whatever_its_reasons() -> None:
+def test_a_repeated_release_is_one_task_for_any_reasons() -> None:
     inbox = arrive(text(release("a", reason="x")), text(release("a", reason="y")))
     assert ids(inbox.releases["a"].messages) == ["m0", "m1"]
     assert not inbox.mismatched
 
 
-def test_of_one_order_with_different_items_the_first_stands() -> None:
+def test_the_first_of_two_orders_with_different_items_is_used() -> None:
     inbox = arrive(text(reserve("a", {"A": 1})), text(reserve("a", {"A": 2})), text(reserve("a", {"A": 1})))
     task = inbox.reserves["a"]
     assert isinstance(task.command, Reserve)
@@ -68,7 +68,7 @@ def test_of_one_order_with_different_items_the_first_stands() -> None:
     assert inbox.mismatched == ["a"]
 
 
-def test_the_same_items_in_another_order_or_in_parts_do_not_differ() -> None:
+def test_the_same_items_in_another_order_or_split_are_equal() -> None:
     parts = [{"sku": "B", "quantity": 2}, {"sku": "A", "quantity": 1}, {"sku": "B", "quantity": 1}]
     inbox = arrive(text(reserve("a", {"A": 1, "B": 3})), text(reserve("a", {}, items=parts)))
     assert not inbox.mismatched

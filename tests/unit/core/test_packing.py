@@ -17,7 +17,7 @@ def sizes(parcels: list[Parcel]) -> list[int]:
     return [len(group) for group in pack(parcels)]
 
 
-def test_nothing_makes_no_group() -> None:
+def test_no_orders_make_no_group() -> None:
     assert list(pack([])) == []
 
 
@@ -41,11 +41,11 @@ def test_99_skus_and_their_order_fill_a_transaction() -> None:
     assert sizes([large, large]) == [1, 1]
 
 
-def test_bytes_are_limited_too() -> None:
+def test_bytes_are_limited_as_well() -> None:
     assert sizes([Parcel((), MAX_BYTES // 2)] * 3) == [2, 1]
 
 
-def test_what_is_too_large_on_its_own_gets_a_group_of_its_own() -> None:
+def test_an_order_that_is_too_large_gets_its_own_group() -> None:
     huge = [Parcel((), MAX_BYTES + 1), Parcel(tuple(f"S{n}" for n in range(150)))]
     assert sizes([Parcel(()), *huge, Parcel(())]) == [1, 1, 1, 1]
 
@@ -58,7 +58,7 @@ PARCELS = st.builds(
 
 
 @given(st.lists(PARCELS, max_size=40))
-def test_groups_keep_the_order_and_both_limits_and_could_not_be_joined_to_the_next(
+def test_groups_are_in_order_within_both_limits_and_as_large_as_possible(
     parcels: list[Parcel],
 ) -> None:
     groups = list(pack(parcels))

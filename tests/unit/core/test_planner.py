@@ -36,19 +36,19 @@ class TestActions:
         assert decided.actions == (Take("A", 4), Take("B", 2))
         assert failures(decided) == {"a": None, "b": None}
 
-    def test_what_nobody_looked_at_is_taken_to_be_enough(self) -> None:
+    def test_unknown_stock_is_assumed_to_be_sufficient(self) -> None:
         assert failures(plan([order("a", A=10**9)], {})) == {"a": None}
 
-    def test_stock_that_is_exactly_used_up_is_enough(self) -> None:
+    def test_stock_that_is_used_up_exactly_is_sufficient(self) -> None:
         decided = plan([order("a", A=2), order("b", A=3)], {"A": 5})
         assert decided.actions == (Take("A", 5),)
 
-    def test_a_rejection_beside_a_take_is_proved_by_the_take_itself(self) -> None:
+    def test_a_rejection_beside_a_take_is_proved_by_the_condition_of_the_take(self) -> None:
         decided = plan([order("a", A=3), order("b", A=4), order("c", A=3)], {"A": 5})
         assert failures(decided) == {"a": None, "b": "INSUFFICIENT_STOCK", "c": "INSUFFICIENT_STOCK"}
         assert decided.actions == (Take("A", 3, below=6),)
 
-    def test_the_limit_rests_on_the_smallest_demand_that_is_turned_away(self) -> None:
+    def test_the_limit_is_that_of_the_smallest_rejected_demand(self) -> None:
         decided = plan([order("a", A=9), order("b", A=7), order("c", A=8)], {"A": 5})
         assert decided.actions == (Below("A", 7),)
 
@@ -57,13 +57,13 @@ class TestActions:
         assert failures(decided) == {"a": "SKU_NOT_FOUND", "b": "SKU_NOT_FOUND"}
         assert decided.actions == (Absent("X"),)
 
-    def test_sku_not_found_wins_and_is_what_is_proved(self) -> None:
+    def test_sku_not_found_takes_precedence_and_is_proved(self) -> None:
         decided = plan([order("a", A=9, X=1), order("b", A=1)], {"A": 5, "X": None})
         assert failures(decided) == {"a": "SKU_NOT_FOUND", "b": None}
         assert decided.actions == (Take("A", 1), Absent("X"))
         assert decided.decisions[0].shortages == (Shortage("A", 9, 4), Shortage("X", 1, None))
 
-    def test_a_witness_that_is_in_the_transaction_anyway_is_preferred(self) -> None:
+    def test_a_witness_that_is_already_in_the_transaction_is_preferred(self) -> None:
         decided = plan([order("a", B=1), order("b", A=2, B=2)], {"A": 0, "B": 1})
         assert decided.actions == (Take("B", 1, below=3),)
 
@@ -78,12 +78,12 @@ class TestActions:
         assert failures(decided) == {"a": "INSUFFICIENT_STOCK", "b": None}
         assert decided.actions == (Take("A", 5, below=11),)
 
-    def test_a_rejected_order_takes_nothing_of_what_it_could_have_had(self) -> None:
+    def test_a_rejected_order_takes_nothing(self) -> None:
         decided = plan([order("a", A=1, B=9), order("b", A=5)], {"A": 5, "B": 0})
         assert failures(decided) == {"a": "INSUFFICIENT_STOCK", "b": None}
         assert Take("A", 5) in decided.actions or Take("A", 5, below=6) in decided.actions
 
-    def test_what_is_available_is_what_the_group_leaves(self) -> None:
+    def test_available_is_what_the_group_leaves(self) -> None:
         decided = plan([order("a", A=3), order("b", A=4)], {"A": 5})
         assert decided.decisions[1].shortages == (Shortage("A", 4, 2),)
 
@@ -91,7 +91,7 @@ class TestActions:
         ("refusal", "failure"),
         [(Invalid((FieldError("items", "is empty"),)), "INVALID_REQUEST"), (TooMany(100), "TOO_MANY_ITEMS")],
     )
-    def test_a_refused_order_needs_no_stock(self, refusal: Invalid | TooMany, failure: str) -> None:
+    def test_an_invalid_order_needs_no_stock(self, refusal: Invalid | TooMany, failure: str) -> None:
         decided = plan([Reserve("a", None, refusal=refusal), order("b", A=1)], {"A": 1})
         assert failures(decided) == {"a": failure, "b": None}
         assert decided.actions == (Take("A", 1),)
@@ -100,7 +100,7 @@ class TestActions:
     def test_no_orders_make_an_empty_plan(self) -> None:
         assert plan([], {"A": 1}) == Plan((), (), frozenset())
 
-    def test_the_skus_of_rejected_orders_that_nobody_looked_at_are_named(self) -> None:
+    def test_the_unknown_skus_of_rejected_orders_are_named(self) -> None:
         decided = plan([order("a", A=2, B=1), order("b", C=1)], {"A": 1})
         assert decided.unseen == {"B"}
         assert decided.rejects
@@ -128,7 +128,7 @@ VIEW = st.dictionaries(st.sampled_from(SKUS), st.none() | st.integers(0, 15))
 
 @st.composite
 def truths_and_views(draw: st.DrawFn) -> tuple[dict[str, int], Stock]:
-    """The stock, and what somebody knows of it: of each SKU the truth, something else or nothing."""
+    """The stock, and a view of it: for each SKU the truth, another value, or nothing."""
     stock, view = draw(STOCK), draw(VIEW)
     for sku in draw(st.sets(st.sampled_from(SKUS))):
         view[sku] = stock.get(sku)
@@ -144,7 +144,7 @@ def transaction(decided: Plan) -> list[Action]:
 
 
 def check_commit(decided: Plan, before: Mapping[str, int], after: Mapping[str, int]) -> None:
-    """Whatever the plan was made of: what it says is true right after its takes."""
+    """Check that what the plan says is true right after its takes."""
     taken: Counter[str] = Counter()
     for decision in decided.decisions:
         if decision.failure is None:
@@ -170,7 +170,7 @@ def check_commit(decided: Plan, before: Mapping[str, int], after: Mapping[str, i
 
 
 def check_exact(decided: Plan, before: Mapping[str, int], after: Mapping[str, int]) -> None:
-    """If all that is known is true: orders of arrival, greedily, and answers complete."""
+    """Check a plan from true knowledge: orders are admitted greedily as they arrive, answers are complete."""
     left = dict(before)
     for decision in decided.decisions:
         asked = decision.order.items
@@ -193,10 +193,10 @@ def check_exact(decided: Plan, before: Mapping[str, int], after: Mapping[str, in
         )
 
 
-class TestWhateverIsKnown:
+class TestAnyKnowledge:
     @settings(max_examples=300)
     @given(orders(), truths_and_views())
-    def test_if_the_conditions_hold_every_answer_is_true(
+    def test_every_answer_is_true_if_the_conditions_hold(
         self, group: list[Reserve], truth_and_view: tuple[dict[str, int], Stock]
     ) -> None:
         stock, view = truth_and_view
@@ -215,7 +215,7 @@ class TestWhateverIsKnown:
             }
 
     @given(orders(), STOCK)
-    def test_if_all_is_known_the_first_try_succeeds_and_is_exact(
+    def test_the_first_try_succeeds_and_is_exact_if_all_is_known(
         self, group: list[Reserve], stock: dict[str, int]
     ) -> None:
         store = ModelStore(dict(stock))
@@ -226,13 +226,13 @@ class TestWhateverIsKnown:
         check_exact(decided, stock, store.stock)
 
     @given(orders(), VIEW)
-    def test_of_rejected_orders_all_skus_are_looked_at(self, group: list[Reserve], view: Stock) -> None:
+    def test_all_skus_of_rejected_orders_are_read(self, group: list[Reserve], view: Stock) -> None:
         decided = plan(group, view)
         rejected = [decision.order for decision in decided.decisions if decision.shortages]
         assert decided.unseen == {sku for order in rejected for sku in order.items} - view.keys()
 
     @given(orders(), VIEW)
-    def test_no_more_actions_than_distinct_skus(self, group: list[Reserve], view: Stock) -> None:
+    def test_there_are_no_more_actions_than_distinct_skus(self, group: list[Reserve], view: Stock) -> None:
         decided = plan(group, view)
         assert len(decided.actions) <= len({sku for order in group for sku in order.items})
 
@@ -240,7 +240,7 @@ class TestWhateverIsKnown:
 def settle(
     group: Sequence[Reserve], store: ModelStore, known: Known, rng: Random | None = None
 ) -> tuple[int, Plan]:
-    """Plan and execute till it is done, as the shell does; `rng` lets only some failures be told at once."""
+    """Plan and execute until it succeeds, as the consumer does; with `rng` only some failures are reported."""
     for tries in range(1, 100):
         fresh = [order for order in group if known.records.get(order.order_id) is None]
         decided = plan(fresh, known.stock)
@@ -257,7 +257,7 @@ def settle(
 
 class TestReplanning:
     @given(orders(), STOCK, st.sets(st.integers(0, 11)))
-    def test_from_knowing_nothing_five_tries_are_enough_when_the_truth_stands_still(
+    def test_five_tries_are_enough_without_knowledge_of_unchanging_stock(
         self, group: list[Reserve], stock: dict[str, int], recorded: set[int]
     ) -> None:
         store = ModelStore(
@@ -274,7 +274,7 @@ class TestReplanning:
 
     @settings(max_examples=300)
     @given(orders(), truths_and_views(), st.sets(st.integers(0, 11)), st.randoms(use_true_random=False))
-    def test_from_any_wrong_view_it_converges_even_if_failures_are_told_one_by_one(
+    def test_planning_converges_from_any_wrong_view(
         self,
         group: list[Reserve],
         truth_and_view: tuple[dict[str, int], Stock],
@@ -316,6 +316,6 @@ def test_an_order_of_99_skus_fills_a_transaction_whether_admitted_or_rejected() 
     assert len(transaction(decided)) == 2
 
 
-def test_decisions_are_as_json_can_tell_them() -> None:
+def test_decisions_can_be_written_as_json() -> None:
     decision = Decision(order("a", A=1), Failure.SKU_NOT_FOUND, (Shortage("A", 1, None),))
     assert json.loads(reserve_answer(decision, NOW).body)["items"][0]["reason"] == "SKU_NOT_FOUND"

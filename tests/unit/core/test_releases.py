@@ -30,24 +30,24 @@ def bodies(answers: tuple[Answer, ...]) -> list[Any]:
 
 
 class TestCancelled:
-    def test_a_reserved_order_gives_back_what_it_holds(self) -> None:
+    def test_a_reserved_order_returns_its_units(self) -> None:
         order = cancelled("a", A=2, B=1)
         assert order.releasable
         assert order.items == {"A": 2, "B": 1}
         assert list(order.skus) == ["A", "B"]
 
-    def test_an_unknown_order_is_released_and_gives_nothing_back(self) -> None:
+    def test_an_unknown_order_is_released_and_returns_nothing(self) -> None:
         order = Cancelled("a", None)
         assert order.releasable
         assert not order.items
 
-    def test_a_rejected_or_released_order_is_left_alone_and_gives_nothing_back(self) -> None:
+    def test_a_rejected_or_released_order_is_left_unchanged(self) -> None:
         for outcome in (Outcome.REJECTED, Outcome.RELEASED):
             order = Cancelled("a", OrderRecord("a", outcome, NOW, "customer", {"A": 2}))
             assert not order.releasable
             assert not order.items
 
-    def test_takes_over_news_of_its_record_and_only_of_its_own(self) -> None:
+    def test_an_order_learns_of_its_own_record_only(self) -> None:
         order = cancelled("a", A=1)
         released = OrderRecord("a", Outcome.RELEASED, NOW)
         assert order.as_known(Known(records={"a": released})) == Cancelled("a", released)
@@ -60,7 +60,7 @@ class TestPlan:
         plan = plan_releases([], set(), LATER)
         assert (plan.actions, plan.answers) == ((), ())
 
-    def test_stock_of_one_sku_goes_back_at_once(self) -> None:
+    def test_units_of_one_sku_are_returned_in_one_action(self) -> None:
         plan = plan_releases([cancelled("a", A=2), cancelled("b", A=3, B=1)], set(), LATER)
         assert plan.actions[:2] == (GiveBack("A", 5), GiveBack("B", 1))
         assert plan.actions[2:] == (
@@ -68,7 +68,7 @@ class TestPlan:
             TurnReleased("b", plan.answers[1].body),
         )
 
-    def test_a_sku_that_is_gone_is_proved_missing_and_told(self) -> None:
+    def test_a_deleted_sku_is_proved_absent_and_named(self) -> None:
         plan = plan_releases([cancelled("a", A=2, X=3), cancelled("b", X=1)], {"X", "Y"}, LATER)
         assert plan.actions[:2] == (GiveBack("A", 2), Absent("X"))
         first, second = bodies(plan.answers)
@@ -81,7 +81,7 @@ class TestPlan:
         assert plan.actions == (Record(tombstone),)
         assert bodies(plan.answers)[0]["items"] == []
 
-    def test_every_release_has_an_answer_with_an_id_of_its_own(self) -> None:
+    def test_every_release_has_an_answer_with_its_own_id(self) -> None:
         plan = plan_releases([cancelled("a", A=1), Cancelled("b", None)], set(), LATER)
         assert [(body["event_id"], body["order_id"], body["timestamp"]) for body in bodies(plan.answers)] == [
             (event_id("a", AnswerType.RELEASED), "a", LATER),
@@ -95,7 +95,7 @@ STOCK = st.dictionaries(st.sampled_from(SKUS), st.integers(0, 9))
 
 
 @given(st.lists(HELD, min_size=1, max_size=12), STOCK, st.sets(st.sampled_from(SKUS)))
-def test_whatever_is_known_all_that_can_go_back_goes_back_once(
+def test_units_are_returned_once_from_any_knowledge(
     held: list[dict[str, int] | None], stock: dict[str, int], missing: set[str]
 ) -> None:
     records = {f"o{n}": reserved(f"o{n}", **items) for n, items in enumerate(held) if items is not None}

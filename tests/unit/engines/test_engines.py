@@ -127,7 +127,7 @@ def test_a_snapshot_stays_as_it_was(dynamodb: FakeDynamoDB) -> None:
     assert before == {"Stock": {"A": {"sku": {"S": "A"}, "quantity": {"N": "1"}}}}
 
 
-def test_threads_never_take_more_than_there_is(dynamodb: FakeDynamoDB) -> None:
+def test_threads_never_take_more_than_is_in_stock(dynamodb: FakeDynamoDB) -> None:
     put(dynamodb, "A", 50)
 
     def one(_: int) -> bool:
@@ -153,7 +153,7 @@ def test_parameters_are_checked_as_botocore_does_unless_told_not_to(clock: FakeC
 @pytest.mark.parametrize(
     "expression", ["SET a.b = :v", "SET a[0] = :v", "SET a = list_append(a, :v)", "DELETE a :v"]
 )
-def test_what_the_engine_does_not_know_it_says(dynamodb: FakeDynamoDB, expression: str) -> None:
+def test_an_unsupported_feature_is_an_error(dynamodb: FakeDynamoDB, expression: str) -> None:
     with pytest.raises(NotImplementedError):
         dynamodb.update_item(
             TableName="Stock",
@@ -186,7 +186,7 @@ def test_messages_keep_their_order_without_disorder() -> None:
     assert drain(stage) == [str(number) for number in range(25)]
 
 
-def test_disorder_brings_each_message_in_any_order_and_some_twice() -> None:
+def test_disorder_delivers_messages_in_any_order_and_some_twice() -> None:
     def run(seed: int) -> list[str]:
         stage = fake_stage(disorder=Disorder(Random(seed), duplicate=0.2), max_receive_count=1000)
         send(stage, 50)
@@ -223,7 +223,7 @@ def test_retention_loses_a_message_without_the_dlq() -> None:
     assert stage.sqs.find(stage.dlq_url).bodies == []
 
 
-def test_all_that_was_sent_stays_in_the_history() -> None:
+def test_the_history_keeps_all_sent_messages() -> None:
     stage = fake_stage()
     send(stage, 2)
     drain(stage)

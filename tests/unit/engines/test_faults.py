@@ -64,7 +64,7 @@ def faulty(client: Any, operation: str, fault: Callable[..., Any]) -> Any:
         (faults.crash_after, Crash, 3),
     ],
 )
-def test_a_fault_strikes_before_or_after_the_effect(
+def test_a_fault_occurs_before_or_after_the_effect(
     stage: FakeStage, fault: Callable[..., Any], expected: type[BaseException], left: int
 ) -> None:
     client = faulty(stage.dynamodb, "transact_write_items", fault)
@@ -73,7 +73,7 @@ def test_a_fault_strikes_before_or_after_the_effect(
     assert quantity(stage, "A") == left
 
 
-def test_only_the_call_that_the_script_names_goes_wrong(stage: FakeStage) -> None:
+def test_only_the_call_that_the_script_names_fails(stage: FakeStage) -> None:
     network = Network(Scripted(at={1: faults.throttled}))
     client = network.client(stage.dynamodb)
     client.scan(TableName=stage.tables.inventory_table)
@@ -84,7 +84,7 @@ def test_only_the_call_that_the_script_names_goes_wrong(stage: FakeStage) -> Non
     assert stage.dynamodb.counts["scan"] == 2
 
 
-def test_a_script_sees_what_became_of_each_call(stage: FakeStage) -> None:
+def test_a_script_sees_the_result_of_each_call(stage: FakeStage) -> None:
     script = Scripted(by_operation={"scan": [None, faults.throttled]})
     client = Network(script).client(stage.dynamodb)
     client.scan(TableName=stage.tables.inventory_table)
@@ -110,7 +110,7 @@ def test_an_update_sent_twice_is_done_twice(stage: FakeStage) -> None:
     assert quantity(stage, "A") == 1
 
 
-def test_a_message_sent_twice_is_two(stage: FakeStage) -> None:
+def test_a_message_sent_twice_is_two_messages(stage: FakeStage) -> None:
     client = faulty(stage.sqs, "send_message", faults.sent_twice)
     client.send_message(QueueUrl=stage.oms_queue_url, MessageBody="x")
     assert stage.sqs.find(stage.oms_queue_url).bodies == ["x", "x"]
@@ -142,7 +142,7 @@ def test_a_conflict_of_a_single_write_is_an_error_of_its_own(stage: FakeStage) -
     assert quantity(stage, "A") == 5
 
 
-def test_few_reasons_tell_at_least_one_condition_that_failed(stage: FakeStage) -> None:
+def test_few_reasons_include_at_least_one_failed_condition(stage: FakeStage) -> None:
     told = set()
     for seed in range(20):
         client = faulty(stage.dynamodb, "transact_write_items", faults.FewReasons(Random(seed)))
@@ -191,7 +191,7 @@ def test_statements_fail_alone_in_their_place(stage: FakeStage) -> None:
     assert (quantity(stage, "A"), quantity(stage, "B")) == (5, 1)
 
 
-def test_messages_fail_alone_and_say_whose_fault_it_is(stage: FakeStage) -> None:
+def test_messages_fail_alone_and_say_whether_the_sender_is_at_fault(stage: FakeStage) -> None:
     client = faulty(stage.sqs, "send_message_batch", faults.Partial([1], "InternalError"))
     entries = [{"Id": id_, "MessageBody": id_} for id_ in ("a", "b")]
     answer = client.send_message_batch(QueueUrl=stage.oms_queue_url, Entries=entries)
@@ -215,19 +215,19 @@ def scans(seed: int) -> tuple[list[str], dict[str, int]]:
     return results, script.counts
 
 
-def test_chance_does_the_same_for_the_same_seed() -> None:
+def test_random_faults_are_the_same_for_the_same_seed() -> None:
     assert scans(1) == scans(1)
     assert scans(1) != scans(2)
 
 
-def test_chance_keeps_to_its_rates() -> None:
+def test_random_faults_keep_to_their_rates() -> None:
     results, counts = scans(3)
     assert 60 <= results.count("answered") <= 130  # also where the fault is a call sent twice
     assert 5 <= results.count("Crash") <= 40
     assert sum(counts.values()) >= 90
 
 
-def test_chance_finds_a_fault_for_every_operation(stage: FakeStage) -> None:
+def test_random_faults_have_a_fault_for_every_operation(stage: FakeStage) -> None:
     table = stage.tables.inventory_table
     key = {"sku": {"S": "A"}}
     text = f'UPDATE "{table}" SET quantity = ? WHERE sku = ?'

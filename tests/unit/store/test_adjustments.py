@@ -23,12 +23,12 @@ from tests.support.engines import Call, Crash, FakeStage, Network, RandomFaults,
 from tests.unit.store.builders import NOW, change_items, concurrent_write, put_stock, quantity_of
 
 KEY = IdempotencyKey("alice", "k-1")
-MOST = 10**12
+MAX_QUANTITY = 10**12
 RECEIVED = Adjustment(5, "RECEIVED", "po-7")
 
 
-def told_only(index: int) -> Any:
-    """A fault: of the reasons of a cancelled transaction only one is told."""
+def only_reason(index: int) -> Any:
+    """A fault: a cancelled transaction reports only one of its reasons."""
 
     def fault(call: Call) -> Any:
         reasons = call.client.cancellation_reasons(call.parameters["TransactItems"])
@@ -39,7 +39,7 @@ def told_only(index: int) -> Any:
     return fault
 
 
-def test_an_adjustment_changes_the_stock_and_tells_it(adjustments: Adjustments, stage: FakeStage) -> None:
+def test_an_adjustment_changes_the_stock_and_returns_it(adjustments: Adjustments, stage: FakeStage) -> None:
     put_stock(stage, "A", 2)
     assert adjustments.adjust("A", RECEIVED, NOW) == Stock("A", 7, iso(NOW))
     assert adjustments.adjust("A", Adjustment(-7, "LOST"), NOW).quantity == 0
@@ -52,7 +52,7 @@ def test_an_adjustment_takes_three_calls(adjustments: Adjustments, stage: FakeSt
     assert stage.dynamodb.counts == {"transact_write_items": 1, "get_item": 1, "update_item": 1}
 
 
-def test_an_adjustment_leaves_its_record(adjustments: Adjustments, stage: FakeStage) -> None:
+def test_an_adjustment_is_recorded(adjustments: Adjustments, stage: FakeStage) -> None:
     put_stock(stage, "A", 2)
     adjustments.adjust("A", RECEIVED, NOW, KEY)
     (record,) = change_items(stage)
@@ -69,7 +69,9 @@ def test_an_adjustment_leaves_its_record(adjustments: Adjustments, stage: FakeSt
     }
 
 
-def test_without_a_reference_the_record_has_none(adjustments: Adjustments, stage: FakeStage) -> None:
+def test_an_adjustment_without_a_reference_is_recorded_without_one(
+    adjustments: Adjustments, stage: FakeStage
+) -> None:
     put_stock(stage, "A", 2)
     adjustments.adjust("A", Adjustment(1, "RETURNED"), NOW)
     assert "reference" not in change_items(stage)[0]
@@ -80,11 +82,11 @@ def test_without_a_reference_the_record_has_none(adjustments: Adjustments, stage
     [
         (3, -4, InsufficientStock),
         (0, -1, InsufficientStock),
-        (MOST, 1, StockLimit),
-        (MOST - 4, 5, StockLimit),
+        (MAX_QUANTITY, 1, StockLimit),
+        (MAX_QUANTITY - 4, 5, StockLimit),
     ],
 )
-def test_beyond_a_bound_nothing_changes(
+def test_an_adjustment_beyond_a_bound_changes_nothing(
     adjustments: Adjustments, stage: FakeStage, quantity: int, delta: int, error: type[ImsError]
 ) -> None:
     put_stock(stage, "A", quantity)
@@ -93,8 +95,8 @@ def test_beyond_a_bound_nothing_changes(
     assert (quantity_of(stage, "A"), change_items(stage)) == (quantity, [])
 
 
-@pytest.mark.parametrize(("quantity", "delta"), [(4, -4), (MOST - 5, 5), (MOST, -1), (0, 1)])
-def test_a_bound_may_be_touched(
+@pytest.mark.parametrize(("quantity", "delta"), [(4, -4), (MAX_QUANTITY - 5, 5), (MAX_QUANTITY, -1), (0, 1)])
+def test_an_adjustment_may_reach_a_bound(
     adjustments: Adjustments, stage: FakeStage, quantity: int, delta: int
 ) -> None:
     put_stock(stage, "A", quantity)
@@ -102,7 +104,7 @@ def test_a_bound_may_be_touched(
 
 
 @pytest.mark.parametrize("key", [None, KEY])
-def test_an_unknown_sku_gets_no_stock(
+def test_an_adjustment_creates_no_stock_for_an_unknown_sku(
     adjustments: Adjustments, stage: FakeStage, key: IdempotencyKey | None
 ) -> None:
     with pytest.raises(NotFound):
@@ -112,7 +114,7 @@ def test_an_unknown_sku_gets_no_stock(
     assert (quantity_of(stage, "A"), change_items(stage)) == (None, [])
 
 
-def test_a_repeat_gets_the_first_answer_and_changes_nothing(
+def test_a_repeat_gets_the_first_result_and_changes_nothing(
     adjustments: Adjustments, stage: FakeStage
 ) -> None:
     put_stock(stage, "A", 2)
@@ -122,7 +124,7 @@ def test_a_repeat_gets_the_first_answer_and_changes_nothing(
     assert quantity_of(stage, "A") == 6
 
 
-def test_a_repeat_counts_before_any_refusal(adjustments: Adjustments, stage: FakeStage) -> None:
+def test_a_repeat_takes_precedence_over_a_refusal(adjustments: Adjustments, stage: FakeStage) -> None:
     put_stock(stage, "A", 5)
     lost = Adjustment(-5, "LOST")
     first = adjustments.adjust("A", lost, NOW, KEY)
@@ -132,17 +134,17 @@ def test_a_repeat_counts_before_any_refusal(adjustments: Adjustments, stage: Fak
 
 
 @pytest.mark.parametrize("index", [0, 1])
-def test_a_repeat_is_known_whichever_reason_is_told(
+def test_a_repeat_is_recognised_from_any_reported_reason(
     adjustments: Adjustments, stage: FakeStage, script: Scripted, index: int
 ) -> None:
     put_stock(stage, "A", 5)
     lost = Adjustment(-5, "LOST")
     first = adjustments.adjust("A", lost, NOW, KEY)
-    script.by_operation["transact_write_items"] = [told_only(index)]
+    script.by_operation["transact_write_items"] = [only_reason(index)]
     assert adjustments.adjust("A", lost, NOW, KEY) == first
 
 
-def test_a_repeat_of_a_deleted_sku_gets_the_first_answer(
+def test_a_repeat_for_a_deleted_sku_gets_the_first_result(
     adjustments: Adjustments, stage: FakeStage, script: Scripted
 ) -> None:
     put_stock(stage, "A", 5)
@@ -188,7 +190,7 @@ def test_a_refused_request_leaves_its_key_unused(adjustments: Adjustments, stage
 
 
 @pytest.mark.parametrize("crash", [faults.crash_after, faults.timed_out_after_effect])
-def test_after_a_crash_the_repeat_gets_an_answer_and_keeps_it(
+def test_a_repeat_after_a_crash_gets_a_result_and_stores_it(
     adjustments: Adjustments, stage: FakeStage, script: Scripted, crash: Any
 ) -> None:
     put_stock(stage, "A", 2)
@@ -203,23 +205,23 @@ def test_after_a_crash_the_repeat_gets_an_answer_and_keeps_it(
     assert first.quantity == 8
 
 
-def test_the_answer_that_is_kept_first_counts(
+def test_the_first_stored_result_is_final(
     adjustments: Adjustments, stage: FakeStage, script: Scripted
 ) -> None:
     put_stock(stage, "A", 2)
     answers: list[Stock] = []
 
-    def twin_is_faster(call: Call) -> Any:
+    def concurrent_repeat(call: Call) -> Any:
         put_stock(stage, "A", 100)
         answers.append(Adjustments(stage.dynamodb, stage.tables).adjust("A", RECEIVED, NOW, KEY))
         return call.proceed()
 
-    script.by_operation["update_item"] = [twin_is_faster]
+    script.by_operation["update_item"] = [concurrent_repeat]
     assert [adjustments.adjust("A", RECEIVED, NOW, KEY)] == answers
     assert answers[0].quantity == 100
 
 
-def test_stock_that_went_meanwhile_was_0(
+def test_stock_that_was_deleted_concurrently_was_0(
     adjustments: Adjustments, stage: FakeStage, script: Scripted
 ) -> None:
     put_stock(stage, "A", 5)
@@ -228,7 +230,7 @@ def test_stock_that_went_meanwhile_was_0(
 
 
 @pytest.mark.parametrize("operation", ["get_item", "update_item"])
-def test_who_has_a_key_may_try_again_when_the_answer_is_lost(
+def test_a_caller_with_a_key_may_retry_when_the_response_is_lost(
     adjustments: Adjustments, stage: FakeStage, script: Scripted, operation: str
 ) -> None:
     put_stock(stage, "A", 2)
@@ -239,7 +241,7 @@ def test_who_has_a_key_may_try_again_when_the_answer_is_lost(
 
 
 @pytest.mark.parametrize("operation", ["get_item", "update_item"])
-def test_who_has_no_key_is_not_told_to_try_again_when_the_answer_is_lost(
+def test_a_caller_without_a_key_may_not_retry_when_the_response_is_lost(
     adjustments: Adjustments, stage: FakeStage, script: Scripted, operation: str
 ) -> None:
     put_stock(stage, "A", 2)
@@ -249,7 +251,7 @@ def test_who_has_no_key_is_not_told_to_try_again_when_the_answer_is_lost(
     assert quantity_of(stage, "A") == 7
 
 
-def test_a_cancellation_that_nothing_explains_is_contention(
+def test_an_unexplained_cancellation_is_contention(
     adjustments: Adjustments, stage: FakeStage, script: Scripted
 ) -> None:
     def unexplained(call: Call) -> Any:
@@ -263,7 +265,7 @@ def test_a_cancellation_that_nothing_explains_is_contention(
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_whatever_goes_wrong_a_keyed_request_counts_once_and_has_one_answer(
+def test_a_request_with_a_key_counts_once_and_has_one_result_with_any_faults(
     stage: FakeStage, seed: int
 ) -> None:
     rng = Random(seed)

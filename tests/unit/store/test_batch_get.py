@@ -23,20 +23,18 @@ def no_pause(attempt: int) -> None:
     pass
 
 
-def test_nothing_asked_makes_no_call(stage: FakeStage, client: object) -> None:
+def test_no_keys_make_no_call(stage: FakeStage, client: object) -> None:
     assert batch_get(client, [], no_pause) == {}
     assert not stage.dynamodb.counts[READ]
 
 
-def test_a_hundred_keys_are_read_a_call(stage: FakeStage, client: object) -> None:
+def test_a_hundred_keys_are_read_per_call(stage: FakeStage, client: object) -> None:
     keys = stock(stage, 250)
     assert len(batch_get(client, keys, no_pause)) == 250
     assert stage.dynamodb.counts[READ] == 3
 
 
-def test_keys_asked_twice_are_read_once_and_missing_items_are_left_out(
-    stage: FakeStage, client: object
-) -> None:
+def test_repeated_keys_are_read_once_and_missing_items_are_omitted(stage: FakeStage, client: object) -> None:
     keys = stock(stage, 2)
     missing = (stage.tables.inventory_table, "sku", "X")
     assert batch_get(client, [*keys, missing, *keys], no_pause).keys() == set(keys)
@@ -52,7 +50,7 @@ def test_tables_are_read_together_and_consistently(stage: FakeStage, client: obj
     assert all(request["ConsistentRead"] for request in call.parameters["RequestItems"].values())
 
 
-def test_what_is_left_unprocessed_is_asked_for_again_after_growing_pauses(
+def test_unprocessed_keys_are_read_again_after_growing_pauses(
     stage: FakeStage, client: object, script: Scripted
 ) -> None:
     keys = stock(stage, 5)
@@ -62,7 +60,7 @@ def test_what_is_left_unprocessed_is_asked_for_again_after_growing_pauses(
     assert pauses == [0, 1, 2]
 
 
-def test_what_stays_unprocessed_after_six_pauses_is_throttled(
+def test_keys_unprocessed_after_six_pauses_are_throttled(
     stage: FakeStage, client: object, script: Scripted
 ) -> None:
     keys = stock(stage, 2)
@@ -83,7 +81,7 @@ def test_the_pause_may_give_up_earlier(stage: FakeStage, client: object, script:
         batch_get(client, keys, out_of_time)
 
 
-def test_aws_s_errors_become_ours(stage: FakeStage, client: object, script: Scripted) -> None:
+def test_errors_of_aws_become_ours(stage: FakeStage, client: object, script: Scripted) -> None:
     script.by_operation[READ] = [unreachable]
     with pytest.raises(Unreachable):
         batch_get(client, stock(stage, 1), no_pause)

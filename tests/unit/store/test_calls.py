@@ -44,7 +44,7 @@ def translated(error: Exception) -> AwsError:
         "KMS.ThrottlingException",
     ],
 )
-def test_throttles_ask_for_patience(code: str) -> None:
+def test_throttling_becomes_throttled(code: str) -> None:
     assert isinstance(translated(client_error(code)), Throttled)
 
 
@@ -63,7 +63,7 @@ def test_throttles_ask_for_patience(code: str) -> None:
     ],
     ids=lambda error: str(error)[:40],
 )
-def test_after_these_nobody_knows_whether_it_was_done(error: Exception) -> None:
+def test_errors_with_an_unknown_outcome_become_unreachable(error: Exception) -> None:
     assert isinstance(translated(error), Unreachable)
 
 
@@ -78,18 +78,18 @@ def test_after_these_nobody_knows_whether_it_was_done(error: Exception) -> None:
         (BotoCoreError(), "BotoCoreError"),
     ],
 )
-def test_what_will_fail_again_is_refused_with_its_code(error: Exception, code: str) -> None:
+def test_permanent_errors_become_refused_with_their_code(error: Exception, code: str) -> None:
     refused = translated(error)
     assert isinstance(refused, Refused)
     assert refused.code == code
 
 
-def test_what_aws_says_is_not_repeated_since_it_may_quote_the_request() -> None:
+def test_messages_of_aws_are_not_repeated_since_they_may_quote_the_request() -> None:
     error = client_error("ValidationException", Error={"Code": "ValidationException", "Message": "a secret"})
     assert "a secret" not in str(translated(error))
 
 
-def test_other_errors_pass_as_they_are() -> None:
+def test_other_errors_pass_unchanged() -> None:
     with pytest.raises(KeyError), aws_errors():
         raise KeyError
 
@@ -100,7 +100,7 @@ class TestTransactionCancelled:
         assert isinstance(error, TransactionCancelled)
         return error
 
-    def test_tells_a_reason_for_each_action(self) -> None:
+    def test_a_cancellation_has_a_reason_for_each_action(self) -> None:
         item = {"sku": {"S": "A"}}
         error = self.cancelled(
             {"Code": "None"},
@@ -131,7 +131,7 @@ class TestTransactionCancelled:
             (["TransactionConflict", "ValidationError"], True, False),
         ],
     )
-    def test_says_whether_traffic_was_in_the_way_and_whether_another_try_may_succeed(
+    def test_a_cancellation_says_whether_it_conflicted_and_may_be_retried(
         self, codes: list[str], contended: bool, mendable: bool
     ) -> None:
         error = self.cancelled(*({"Code": code} for code in codes))

@@ -23,13 +23,13 @@ def test_an_unknown_sku_is_not_found(inventory: Inventory) -> None:
         inventory.get("A")
 
 
-def test_levels_are_those_that_exist(inventory: Inventory, stage: FakeStage) -> None:
+def test_only_existing_levels_are_returned(inventory: Inventory, stage: FakeStage) -> None:
     put_stock(stage, "A", 1)
     put_stock(stage, "B", 2)
     assert inventory.levels(["B", "C", "A"]) == {"A": Stock("A", 1, THEN), "B": Stock("B", 2, THEN)}
 
 
-def test_no_skus_have_no_levels_and_cost_no_call(inventory: Inventory, stage: FakeStage) -> None:
+def test_no_skus_make_no_call(inventory: Inventory, stage: FakeStage) -> None:
     assert inventory.levels([]) == {}
     assert not stage.dynamodb.calls
 
@@ -43,16 +43,14 @@ def test_levels_of_100_skus_take_one_call(inventory: Inventory, stage: FakeStage
     assert stage.dynamodb.counts == {"batch_get_item": 1}
 
 
-def test_keys_that_were_left_unread_are_asked_again(
-    inventory: Inventory, stage: FakeStage, script: Scripted
-) -> None:
+def test_unprocessed_keys_are_read_again(inventory: Inventory, stage: FakeStage, script: Scripted) -> None:
     for sku in "ABCD":
         put_stock(stage, sku, 1)
     script.by_operation["batch_get_item"] = [faults.Partial([0, 1, 2]), faults.Partial([0, 1])]
     assert inventory.levels("ABCD").keys() == set("ABCD")
 
 
-def test_keys_that_stay_unread_are_a_throttle(inventory: Inventory, script: Scripted) -> None:
+def test_keys_that_stay_unprocessed_are_throttled(inventory: Inventory, script: Scripted) -> None:
     script.by_operation["batch_get_item"] = [faults.Partial([0])] * 10
     with pytest.raises(Throttled):
         inventory.levels(["A"])
@@ -68,7 +66,7 @@ def test_every_read_is_consistent(inventory: Inventory, stage: FakeStage) -> Non
 
 
 @pytest.mark.parametrize("limit", [1, 3, 10, 100])
-def test_pages_hold_every_level_once(inventory: Inventory, stage: FakeStage, limit: int) -> None:
+def test_pages_show_every_level_once(inventory: Inventory, stage: FakeStage, limit: int) -> None:
     skus = [f"S{number}" for number in range(10)]
     for sku in skus:
         put_stock(stage, sku, 1)

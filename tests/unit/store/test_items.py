@@ -13,20 +13,20 @@ prices = st.integers(0, 10**12 - 1).map(lambda cents: Decimal(cents).scaleb(-2))
 
 
 @given(st.builds(Product, texts, texts, prices, st.none() | texts, st.none() | texts, texts, texts))
-def test_a_product_comes_back_from_its_item(product: Product) -> None:
+def test_a_product_round_trips(product: Product) -> None:
     assert product_from_item(product_to_item(product)) == product
 
 
 @given(st.builds(Stock, texts, st.integers(0, 10**12), texts))
-def test_stock_comes_back_from_its_item(stock: Stock) -> None:
+def test_stock_round_trips(stock: Stock) -> None:
     assert stock_from_item(stock_to_item(stock)) == stock
 
 
-def test_what_a_product_lacks_is_not_stored() -> None:
+def test_missing_fields_of_a_product_are_not_stored() -> None:
     assert product_to_item(make_product()).keys() == {"sku", "name", "price", "created_at", "updated_at"}
 
 
-def test_the_largest_product_is_far_below_what_an_item_may_be() -> None:
+def test_the_largest_product_is_far_below_the_limit_of_an_item() -> None:
     text = "\U0001f600"
     largest = make_product(
         "x" * 64, name=text * 256, description=text * 4096, image_url="https://" + text * 2040

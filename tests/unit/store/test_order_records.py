@@ -25,34 +25,34 @@ RECORDS = st.builds(
 
 
 @given(RECORDS)
-def test_what_is_stored_comes_back(record: OrderRecord) -> None:
+def test_a_record_round_trips(record: OrderRecord) -> None:
     item = to_item(record, 1_800_000_000)
     assert item["ttl"] == {"N": "1800000000"}
     assert from_item(item) == record
 
 
-def test_what_is_not_known_is_not_stored() -> None:
+def test_missing_fields_of_a_record_are_not_stored() -> None:
     item = to_item(OrderRecord("o", Outcome.RESERVED, "now"), 1)
     assert item.keys() == {"order_id", "outcome", "items", "created_at", "ttl"}
 
 
-def test_attributes_that_others_add_are_passed_over() -> None:
+def test_unknown_attributes_are_ignored() -> None:
     record = OrderRecord("o", Outcome.RELEASED, "now")
     assert from_item({**to_item(record, 1), "later": {"S": "x"}}) == record
 
 
-def test_a_record_expires_so_many_days_after_it_is_written() -> None:
+def test_a_record_expires_the_given_days_after_it_is_written() -> None:
     now = datetime(2026, 6, 1, 12, 0, 0, 999_999, UTC)
     assert expiry(now, 90) == int((datetime(2026, 6, 1, 12, tzinfo=UTC) + timedelta(days=90)).timestamp())
 
 
 class TestGet:
-    def test_finds_a_record_consistently(self, stage: FakeStage, client: object) -> None:
+    def test_a_record_is_read_consistently(self, stage: FakeStage, client: object) -> None:
         record = OrderRecord("o", Outcome.REJECTED, "now", "c", {"A": 1}, event="{}")
         table = stage.tables.processed_events_table
         stage.dynamodb.put_item(TableName=table, Item=to_item(record, 1))
         assert OrderRecords(client, stage.tables).get("o") == record
         assert stage.dynamodb.calls[-1].parameters["ConsistentRead"] is True
 
-    def test_finds_none_of_an_order_that_nobody_knows(self, stage: FakeStage, client: object) -> None:
+    def test_an_unknown_order_has_no_record(self, stage: FakeStage, client: object) -> None:
         assert OrderRecords(client, stage.tables).get("o") is None

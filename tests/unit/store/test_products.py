@@ -27,7 +27,7 @@ def test_a_product_is_created_and_read_in_one_call_each(products: Products, stag
     assert stage.dynamodb.counts == {"transact_write_items": 1, "batch_get_item": 1}
 
 
-def test_a_taken_sku_stays_as_it_is(products: Products, stage: FakeStage) -> None:
+def test_a_taken_sku_is_refused_and_unchanged(products: Products, stage: FakeStage) -> None:
     products.create(make_product())
     before = stage.dynamodb.snapshot()
     with pytest.raises(AlreadyExists):
@@ -36,7 +36,7 @@ def test_a_taken_sku_stays_as_it_is(products: Products, stage: FakeStage) -> Non
 
 
 @pytest.mark.parametrize("half", ["product", "stock"])
-def test_half_a_product_is_waited_for_and_then_contention(
+def test_half_a_product_is_read_again_and_then_contention(
     products: Products, stage: FakeStage, half: str
 ) -> None:
     if half == "product":
@@ -48,7 +48,7 @@ def test_half_a_product_is_waited_for_and_then_contention(
     assert stage.dynamodb.counts["batch_get_item"] == 3
 
 
-def test_a_product_that_is_just_coming_is_found(
+def test_a_product_that_is_being_created_is_found(
     products: Products, stage: FakeStage, script: Scripted
 ) -> None:
     put_product(stage, make_product())
@@ -78,12 +78,12 @@ def test_a_change_touches_only_what_it_names(products: Products) -> None:
     assert products.get("A")[0] == changed
 
 
-def test_a_text_may_be_cleared_where_there_was_none(products: Products) -> None:
+def test_a_missing_text_may_be_cleared(products: Products) -> None:
     products.create(make_product())
     assert products.change("A", {"image_url": None}, NOW).image_url is None
 
 
-def test_another_refusal_of_a_change_is_no_404(products: Products, script: Scripted) -> None:
+def test_another_error_of_a_change_is_no_404(products: Products, script: Scripted) -> None:
     def denied(call: Call) -> Any:
         raise call.refuse(faults.Refusal("AccessDeniedException", "no"))
 
@@ -92,13 +92,13 @@ def test_another_refusal_of_a_change_is_no_404(products: Products, script: Scrip
         products.change("A", {"name": "b"}, NOW)
 
 
-def test_a_product_without_stock_goes_altogether(products: Products, stage: FakeStage) -> None:
+def test_a_product_without_stock_is_deleted_completely(products: Products, stage: FakeStage) -> None:
     products.create(make_product())
     products.delete("A")
     assert stage.dynamodb.snapshot() == {table: {} for table in stage.dynamodb.tables}
 
 
-def test_a_product_with_stock_stays(products: Products, stage: FakeStage) -> None:
+def test_a_product_with_stock_cannot_be_deleted(products: Products, stage: FakeStage) -> None:
     put_product(stage, make_product())
     put_stock(stage, "A", 3)
     with pytest.raises(HasStock, match="3 in stock"):
@@ -106,7 +106,7 @@ def test_a_product_with_stock_stays(products: Products, stage: FakeStage) -> Non
     assert products.get("A")[1].quantity == 3
 
 
-def test_a_deletion_among_conflicts_is_done_once_they_are_over(products: Products, script: Scripted) -> None:
+def test_a_deletion_succeeds_after_conflicts(products: Products, script: Scripted) -> None:
     products.create(make_product())
     script.by_operation["transact_write_items"] = [faults.Conflict(), faults.Conflict([1])]
     products.delete("A")
@@ -114,7 +114,7 @@ def test_a_deletion_among_conflicts_is_done_once_they_are_over(products: Product
         products.get("A")
 
 
-def test_pages_hold_every_product_once(products: Products) -> None:
+def test_pages_show_every_product_once(products: Products) -> None:
     skus = [f"S{number}" for number in range(7)]
     for sku in skus:
         products.create(make_product(sku))

@@ -24,7 +24,7 @@ def test_stock_is_set(adjustments: Adjustments, stage: FakeStage, expected: int 
     assert stage.dynamodb.counts == {"get_item": 1, "transact_write_items": 1}
 
 
-def test_setting_leaves_its_record_with_the_answer(adjustments: Adjustments, stage: FakeStage) -> None:
+def test_a_setting_is_recorded_with_its_result(adjustments: Adjustments, stage: FakeStage) -> None:
     put_stock(stage, "A", 12)
     adjustments.set_quantity("A", 9, NOW)
     (record,) = change_items(stage)
@@ -32,20 +32,22 @@ def test_setting_leaves_its_record_with_the_answer(adjustments: Adjustments, sta
     assert record["answer"] == f'{{"sku": "A", "quantity": 9, "updated_at": "{iso(NOW)}"}}'
 
 
-def test_stock_that_is_not_as_expected_stays(adjustments: Adjustments, stage: FakeStage) -> None:
+def test_stock_with_another_than_the_expected_quantity_is_not_set(
+    adjustments: Adjustments, stage: FakeStage
+) -> None:
     put_stock(stage, "A", 2)
     with pytest.raises(QuantityMismatch, match="2 in stock, not 3"):
         adjustments.set_quantity("A", 9, NOW, 3, KEY)
     assert (quantity_of(stage, "A"), change_items(stage)) == (2, [])
 
 
-def test_an_expectation_of_0_is_one(adjustments: Adjustments, stage: FakeStage) -> None:
+def test_an_expected_quantity_of_0_is_checked(adjustments: Adjustments, stage: FakeStage) -> None:
     put_stock(stage, "A", 2)
     with pytest.raises(QuantityMismatch):
         adjustments.set_quantity("A", 9, NOW, 0)
 
 
-def test_stock_that_changes_meanwhile_is_read_again(
+def test_stock_that_changes_concurrently_is_read_again(
     adjustments: Adjustments, stage: FakeStage, script: Scripted
 ) -> None:
     put_stock(stage, "A", 2)
@@ -54,7 +56,7 @@ def test_stock_that_changes_meanwhile_is_read_again(
     assert (quantity_of(stage, "A"), change_items(stage)[0]["delta"]) == (9, "5")
 
 
-def test_an_expectation_that_fails_meanwhile_is_a_mismatch(
+def test_an_expectation_that_a_concurrent_change_breaks_is_a_mismatch(
     adjustments: Adjustments, stage: FakeStage, script: Scripted
 ) -> None:
     put_stock(stage, "A", 2)
@@ -63,7 +65,7 @@ def test_an_expectation_that_fails_meanwhile_is_a_mismatch(
         adjustments.set_quantity("A", 9, NOW, 2)
 
 
-def test_stock_that_changes_all_the_time_is_contention(
+def test_stock_that_changes_at_every_try_is_contention(
     adjustments: Adjustments, stage: FakeStage, script: Scripted
 ) -> None:
     put_stock(stage, "A", 2)
@@ -76,7 +78,7 @@ def test_stock_that_changes_all_the_time_is_contention(
 
 
 @pytest.mark.parametrize("expected", [None, 2])
-def test_setting_again_gets_the_first_answer(
+def test_a_repeated_setting_gets_the_first_result(
     adjustments: Adjustments, stage: FakeStage, expected: int | None
 ) -> None:
     put_stock(stage, "A", 2)
@@ -87,7 +89,7 @@ def test_setting_again_gets_the_first_answer(
 
 
 @pytest.mark.parametrize("other", [(8, None), (9, 2)])
-def test_setting_otherwise_under_the_same_key_is_refused(
+def test_another_setting_under_the_same_key_is_refused(
     adjustments: Adjustments, stage: FakeStage, other: tuple[int, int | None]
 ) -> None:
     put_stock(stage, "A", 2)
@@ -96,23 +98,23 @@ def test_setting_otherwise_under_the_same_key_is_refused(
         adjustments.set_quantity("A", other[0], NOW, other[1], KEY)
 
 
-def test_a_twin_that_sets_in_between_is_recognised(
+def test_a_concurrent_repeat_is_recognised(
     adjustments: Adjustments, stage: FakeStage, script: Scripted
 ) -> None:
     put_stock(stage, "A", 2)
     answers: list[Stock] = []
 
-    def twin_is_faster(call: Call) -> Any:
+    def concurrent_repeat(call: Call) -> Any:
         earlier = NOW - timedelta(seconds=1)
         answers.append(Adjustments(stage.dynamodb, stage.tables).set_quantity("A", 9, earlier, 2, KEY))
         return call.proceed()
 
-    script.by_operation["transact_write_items"] = [twin_is_faster]
+    script.by_operation["transact_write_items"] = [concurrent_repeat]
     assert [adjustments.set_quantity("A", 9, NOW, 2, KEY)] == answers
     assert len(change_items(stage)) == 1
 
 
-def test_a_set_whose_answer_was_lost_is_not_tried_again(
+def test_a_setting_whose_response_is_lost_is_not_retried(
     adjustments: Adjustments, stage: FakeStage, script: Scripted
 ) -> None:
     put_stock(stage, "A", 2)

@@ -21,13 +21,13 @@ def put(stage: FakeStage, sku: str) -> dict[str, object]:
     }
 
 
-def test_a_conflict_is_tried_again(stage: FakeStage, client: object, script: Scripted) -> None:
+def test_a_conflict_is_retried(stage: FakeStage, client: object, script: Scripted) -> None:
     script.by_operation["transact_write_items"] = [faults.Conflict(), faults.Conflict()]
     transact(client, [put(stage, "A")], three)
     assert stage.dynamodb.snapshot()[stage.tables.inventory_table].keys() == {"A"}
 
 
-def test_a_conflict_beside_a_failed_condition_proves_nothing_and_is_tried_again(
+def test_a_conflict_beside_a_failed_condition_is_retried(
     stage: FakeStage, client: object, script: Scripted
 ) -> None:
     stage.dynamodb.put_item(TableName=stage.tables.inventory_table, Item={"sku": {"S": "A"}})
@@ -46,7 +46,7 @@ def test_endless_conflicts_are_contention(stage: FakeStage, client: object, scri
 
 
 @pytest.mark.parametrize("code", ["ThrottlingError", "ProvisionedThroughputExceeded"])
-def test_endless_throttles_are_told_as_such(
+def test_endless_throttling_is_throttled(
     stage: FakeStage, client: object, script: Scripted, code: str
 ) -> None:
     script.by_operation["transact_write_items"] = [faults.Conflict([0], code)] * 3
@@ -54,14 +54,14 @@ def test_endless_throttles_are_told_as_such(
         transact(client, [put(stage, "A")], three)
 
 
-def test_a_lost_answer_is_not_tried_again(stage: FakeStage, client: object, script: Scripted) -> None:
+def test_a_lost_response_is_not_retried(stage: FakeStage, client: object, script: Scripted) -> None:
     script.by_operation["transact_write_items"] = [faults.timed_out_after_effect]
     with pytest.raises(Unreachable):
         transact(client, [put(stage, "A")], three)
     assert len(script.results) == 1
 
 
-def test_a_few_tries_wait_in_between_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tries_are_limited_and_pause_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     monkeypatch.setattr(module.time, "sleep", waits.append)
     assert list(few_tries()) == list(range(8))
@@ -71,6 +71,6 @@ def test_a_few_tries_wait_in_between_and_end(monkeypatch: pytest.MonkeyPatch) ->
     assert len({round(wait / bound, 6) for wait, bound in zip(waits, bounds, strict=True)}) > 1
 
 
-def test_the_first_try_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_try_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module.time, "sleep", lambda _: pytest.fail("waited"))
     assert list(itertools.islice(few_tries(), 1)) == [0]
