@@ -1,5 +1,6 @@
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,7 @@ def test_health_needs_no_token(clients: Clients) -> None:
     ],
 )
 def test_every_other_route_needs_a_token(clients: Clients, method: str, path: str) -> None:
-    body = {} if method in ("POST", "PUT", "PATCH") else None
+    body: dict[str, Any] | None = {} if method in ("POST", "PUT", "PATCH") else None
     assert_problem(clients.anonymous.call(method, path, body), 401, "UNAUTHORIZED")
 
 

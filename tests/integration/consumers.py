@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from functools import cache
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 import boto3
@@ -94,7 +94,7 @@ def _session() -> boto3.session.Session:
     return boto3.session.Session()
 
 
-def _client(stage: Stage, service: str) -> Any:
+def _client(stage: Stage, service: Literal["dynamodb", "sqs"]) -> Any:
     return _session().client(
         service,
         stage.env["AWS_REGION"],

@@ -3,6 +3,10 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -13,7 +17,16 @@ from cryptography.x509.oid import NameOID
 from chalicelib.auth.download import MAX_BYTES, TIMEOUT, download
 from chalicelib.errors import KeysUnavailable, SettingsError
 from tests.support.issuer import ec_key
-from tests.support.key_server import disconnecting, endless, responding, serving, silent, trickling
+from tests.support.key_server import (
+    Behaviour,
+    KeyServer,
+    disconnecting,
+    endless,
+    responding,
+    serving,
+    silent,
+    trickling,
+)
 
 TIMEOUT_SECONDS = 0.3
 """A short time-out, so that tests are quick."""
@@ -30,16 +43,16 @@ def wait_until_no_thread_is_left() -> None:
         time.sleep(0.01)
 
 
-def test_document_is_fetched():
+def test_document_is_fetched() -> None:
     with serving(responding(b'{"keys": []}')) as server:
         assert download(server.url) == b'{"keys": []}'
         assert download(server.url.replace("127.0.0.1", "localhost")) == b'{"keys": []}'
 
 
-def test_path_and_query_are_requested_unchanged():
-    asked = []
+def test_path_and_query_are_requested_unchanged() -> None:
+    asked: list[str] = []
 
-    def record(handler, over):
+    def record(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
         asked.append(handler.path)
         responding(b"{}")(handler, over)
 
@@ -51,13 +64,13 @@ def test_path_and_query_are_requested_unchanged():
 
 
 @pytest.mark.parametrize("status", [201, 204, 304, 400, 401, 404, 429, 500, 503])
-def test_status_other_than_200_is_a_failure(status):
+def test_status_other_than_200_is_a_failure(status: int) -> None:
     with serving(responding(b"{}", status)) as server, pytest.raises(KeysUnavailable, match=str(status)):
         download(server.url)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_redirects_are_not_followed(status):
+def test_redirects_are_not_followed(status: int) -> None:
     with (
         serving(responding(b"{}")) as target,
         serving(responding(b"", status, Location=target.url)) as server,
@@ -67,7 +80,7 @@ def test_redirects_are_not_followed(status):
         assert target.requests == 0
 
 
-def test_document_may_be_as_large_as_the_limit_but_not_larger():
+def test_document_may_be_as_large_as_the_limit_but_not_larger() -> None:
     with serving(responding(b"x" * MAX_BYTES)) as server:
         assert len(download(server.url)) == MAX_BYTES
         server.behave = responding(b"x" * (MAX_BYTES + 1))
@@ -75,34 +88,34 @@ def test_document_may_be_as_large_as_the_limit_but_not_larger():
             download(server.url)
 
 
-def test_endless_document_is_aborted_at_the_limit():
+def test_endless_document_is_aborted_at_the_limit() -> None:
     with serving(endless) as server, pytest.raises(KeysUnavailable, match="bytes"):
         download(server.url)
     wait_until_no_thread_is_left()
 
 
 @pytest.mark.parametrize("garbage", [b"", b"\0" * 100, b"SSH-2.0-OpenSSH_9.6\r\n", b"HTTP/1.1 abc\r\n\r\n"])
-def test_response_that_is_not_http_is_a_failure(garbage):
-    def behave(handler, over):
+def test_response_that_is_not_http_is_a_failure(garbage: bytes) -> None:
+    def behave(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
         handler.wfile.write(garbage)
 
     with serving(behave) as server, pytest.raises(KeysUnavailable):
         download(server.url)
 
 
-def test_server_that_disconnects_is_a_failure():
+def test_server_that_disconnects_is_a_failure() -> None:
     with serving(disconnecting) as server, pytest.raises(KeysUnavailable):
         download(server.url)
 
 
-def test_refused_connection_is_a_failure():
+def test_refused_connection_is_a_failure() -> None:
     with serving(silent) as server:
         url = server.url
     with pytest.raises(KeysUnavailable):
         download(url)
 
 
-def test_unknown_host_is_a_failure():
+def test_unknown_host_is_a_failure() -> None:
     with pytest.raises(KeysUnavailable):
         download("https://no-such-host.invalid/jwks.json")
 
@@ -118,7 +131,7 @@ SLOW = {
 
 
 @pytest.mark.parametrize("behave", SLOW.values(), ids=SLOW.keys())
-def test_slow_server_times_out_and_leaves_no_thread_running(behave):
+def test_slow_server_times_out_and_leaves_no_thread_running(behave: Behaviour) -> None:
     with serving(behave) as server:
         start = time.monotonic()
         with pytest.raises(KeysUnavailable, match="Timeout"):
@@ -127,7 +140,7 @@ def test_slow_server_times_out_and_leaves_no_thread_running(behave):
         wait_until_no_thread_is_left()
 
 
-def test_slow_server_times_out_after_two_seconds_by_default():
+def test_slow_server_times_out_after_two_seconds_by_default() -> None:
     with serving(SLOW["drips a body of known length"]) as server:
         start = time.monotonic()
         with pytest.raises(KeysUnavailable, match="Timeout"):
@@ -136,10 +149,10 @@ def test_slow_server_times_out_after_two_seconds_by_default():
         assert 2 <= time.monotonic() - start < 3
 
 
-def test_slow_name_resolution_times_out(monkeypatch):
+def test_slow_name_resolution_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     resolved = threading.Event()
 
-    def slow(*_args, **_kwargs):
+    def slow(*_args: object, **_kwargs: object) -> list[Any]:
         resolved.wait(10)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server_port))]
 
@@ -181,13 +194,13 @@ def test_slow_name_resolution_times_out(monkeypatch):
         "",
     ],
 )
-def test_url_other_than_https_or_loopback_is_refused(url):
+def test_url_other_than_https_or_loopback_is_refused(url: str) -> None:
     with pytest.raises(SettingsError, match="AUTH_JWKS_URL"):
         download(url)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "localhost", "LOCALHOST", "[::1]"])
-def test_plain_http_is_accepted_on_any_loopback_host(host):
+def test_plain_http_is_accepted_on_any_loopback_host(host: str) -> None:
     with pytest.raises(KeysUnavailable):
         download(f"http://{host}:9/")
 
@@ -203,10 +216,12 @@ def test_plain_http_is_accepted_on_any_loopback_host(host):
         ("http://localhost:8080/", ("localhost", 8080)),
     ],
 )
-def test_host_and_port_are_those_of_the_url(monkeypatch, url, endpoint):
-    asked = []
+def test_host_and_port_are_those_of_the_url(
+    monkeypatch: pytest.MonkeyPatch, url: str, endpoint: tuple[str, int]
+) -> None:
+    asked: list[tuple[str, int]] = []
 
-    def record(host, port, *_):
+    def record(host: str, port: int, *_: object) -> None:
         asked.append((host, port))
         raise OSError("not today")
 
@@ -218,7 +233,7 @@ def test_host_and_port_are_those_of_the_url(monkeypatch, url, endpoint):
 
 class TestTls:
     @pytest.fixture
-    def certificate(self, tmp_path):
+    def certificate(self, tmp_path: Path) -> Path:
         key = ec_key("tls").private
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
         now = datetime.datetime.now(datetime.UTC)
@@ -241,27 +256,31 @@ class TestTls:
         return tmp_path
 
     @pytest.fixture
-    def server(self, certificate):
+    def server(self, certificate: Path) -> Iterator[KeyServer]:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate / "certificate.pem", certificate / "key.pem")
         with serving(responding(b"{}"), context) as server:
             yield server
 
-    def test_trusted_certificate_is_accepted(self, server, certificate, monkeypatch):
+    def test_trusted_certificate_is_accepted(
+        self, server: KeyServer, certificate: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "certificate.pem"))
         assert download(server.url) == b"{}"
 
-    def test_untrusted_certificate_is_refused(self, server):
+    def test_untrusted_certificate_is_refused(self, server: KeyServer) -> None:
         with pytest.raises(KeysUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
             download(server.url)
         assert server.requests == 0
 
-    def test_certificate_of_another_host_is_refused(self, server, certificate, monkeypatch):
+    def test_certificate_of_another_host_is_refused(
+        self, server: KeyServer, certificate: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "certificate.pem"))
         with pytest.raises(KeysUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
             download(server.url.replace("localhost", "127.0.0.1"))
 
-    def test_slow_handshake_times_out(self):
+    def test_slow_handshake_times_out(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as deaf:
             start = time.monotonic()
             with pytest.raises(KeysUnavailable, match=r"[Tt]ime"):

@@ -4,6 +4,8 @@ import json
 import logging
 import re
 import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from chalice.config import Config
@@ -15,14 +17,24 @@ import app
 from chalicelib import auth, clients
 from chalicelib.errors import KeysUnavailable, SettingsError
 from tests.support.issuer import AUDIENCE, ISSUER, ec_key, key_set, rsa_key, shared_ec_key, shared_rsa_key
-from tests.support.key_server import disconnecting, responding, serving, silent, trickling
+from tests.support.key_server import (
+    Behaviour,
+    KeyServer,
+    disconnecting,
+    responding,
+    serving,
+    silent,
+    trickling,
+)
 
 ARN = "arn:aws:execute-api:eu-west-1:123456789012:a1b2c3/live/GET/products"
 PUBLISHED = responding(key_set(shared_rsa_key().jwk(), shared_ec_key().jwk()))
 
+Configure = Callable[..., None]
+
 
 @pytest.fixture
-def configure(monkeypatch):
+def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
     """Sets issuer, audience and JWKS URL as a new process would find them."""
 
     def reset() -> None:
@@ -40,7 +52,7 @@ def configure(monkeypatch):
 
 
 @pytest.fixture
-def server(configure):
+def server(configure: Configure) -> Iterator[KeyServer]:
     with serving(PUBLISHED) as server:
         configure(server.url)
         yield server
@@ -50,7 +62,7 @@ def bearer(token: str) -> str:
     return f"Bearer {token}"
 
 
-def unauthorized():
+def unauthorized() -> pytest.RaisesExc[Exception]:
     """The error that API Gateway turns into 401: it needs exactly this message."""
     return pytest.raises(
         Exception, check=lambda error: type(error) is Exception and str(error) == "Unauthorized"
@@ -71,17 +83,20 @@ def is_read(method: str, path: str) -> bool:
 
 
 class TestBehindChalicesGateway:
-    def authorize(self, method: str, path: str, token: str | None) -> dict:
+    def authorize(self, method: str, path: str, token: str | None) -> dict[str, Any]:
         """The handler's authorizer context; raises as the gateway does."""
         gateway = LocalGateway(app.app, Config())
         headers = {} if token is None else {"authorization": bearer(token)}
         event = gateway.event_converter.create_lambda_event(method, path, headers)
         context = gateway._generate_lambda_context()
         event, _ = LocalGatewayAuthorizer(app.app).authorize(path, event, context)
-        return event["requestContext"]["authorizer"]
+        authorizer: dict[str, Any] = event["requestContext"]["authorizer"]
+        return authorizer
 
     @pytest.mark.parametrize(("method", "path"), all_calls())
-    def test_reader_may_make_exactly_the_calls_that_read(self, server, method, path):
+    def test_reader_may_make_exactly_the_calls_that_read(
+        self, server: KeyServer, method: str, path: str
+    ) -> None:
         token = shared_rsa_key().token(scope="inventory:read")
         if is_read(method, path):
             assert self.authorize(method, path, token) == {"principalId": "clerk"}
@@ -90,47 +105,47 @@ class TestBehindChalicesGateway:
                 self.authorize(method, path, token)
 
     @pytest.mark.parametrize(("method", "path"), all_calls())
-    def test_writer_may_make_every_call(self, server, method, path):
+    def test_writer_may_make_every_call(self, server: KeyServer, method: str, path: str) -> None:
         token = shared_ec_key().token(scope="inventory:write")
         assert self.authorize(method, path, token) == {"principalId": "clerk"}
 
     @pytest.mark.parametrize(("method", "path"), all_calls())
-    def test_caller_without_a_known_scope_may_make_no_call(self, server, method, path):
+    def test_caller_without_a_known_scope_may_make_no_call(
+        self, server: KeyServer, method: str, path: str
+    ) -> None:
         with pytest.raises(ForbiddenError):
             self.authorize(method, path, shared_rsa_key().token(scope="openid"))
 
     @pytest.mark.parametrize(("method", "path"), all_calls())
-    def test_call_without_a_token_is_unauthorized(self, server, method, path):
+    def test_call_without_a_token_is_unauthorized(self, server: KeyServer, method: str, path: str) -> None:
         with pytest.raises(NotAuthorizedError):
             self.authorize(method, path, None)
         assert server.requests == 0
 
-    def test_invalid_token_is_unauthorized(self, server):
+    def test_invalid_token_is_unauthorized(self, server: KeyServer) -> None:
         with unauthorized():
             self.authorize("GET", "/products", rsa_key("stranger").token())
 
-    def test_health_needs_no_token(self, server):
+    def test_health_needs_no_token(self, server: KeyServer) -> None:
         response = LocalGateway(app.app, Config()).handle_request("GET", "/health", {}, None)
         assert (response["statusCode"], json.loads(response["body"])) == (200, {"status": "ok"})
 
-    def test_allowed_call_reaches_its_handler_and_refused_call_does_not(self, server):
+    def test_allowed_call_reaches_its_handler_and_refused_call_does_not(self, server: KeyServer) -> None:
         gateway = LocalGateway(app.app, Config())
+
         # A body that is refused before any call to AWS.
-        call = {"method": "POST", "path": "/products", "body": b"not json"}
-        headers = {"content-type": "application/json"}
-        response = gateway.handle_request(
-            **call,
-            headers={**headers, "authorization": bearer(shared_rsa_key().token(scope="inventory:write"))},
-        )
+        def post(token: str) -> Any:
+            headers = {"content-type": "application/json", "authorization": bearer(token)}
+            return gateway.handle_request("POST", "/products", headers, b"not json")
+
+        response = post(shared_rsa_key().token(scope="inventory:write"))
         assert response["statusCode"] == 400
         with pytest.raises(ForbiddenError):
-            gateway.handle_request(
-                **call, headers={**headers, "authorization": bearer(shared_rsa_key().token())}
-            )
+            post(shared_rsa_key().token())
 
 
 class TestKeyServer:
-    def test_keys_are_fetched_once_for_many_tokens(self, server):
+    def test_keys_are_fetched_once_for_many_tokens(self, server: KeyServer) -> None:
         for _ in range(3):
             auth.authorize(bearer(shared_rsa_key().token()), ARN)
             auth.authorize(bearer(shared_ec_key().token()), ARN)
@@ -150,7 +165,9 @@ class TestKeyServer:
         ],
         ids=["silent", "drips", "hangs up", "500", "redirects", "garbage", "empty", "oversized"],
     )
-    def test_token_is_accepted_as_soon_as_the_key_server_is_back(self, server, behave):
+    def test_token_is_accepted_as_soon_as_the_key_server_is_back(
+        self, server: KeyServer, behave: Behaviour
+    ) -> None:
         token = bearer(shared_rsa_key().token())
         server.behave = behave
         start = time.monotonic()
@@ -160,7 +177,7 @@ class TestKeyServer:
         server.behave = PUBLISHED
         assert auth.authorize(token, ARN)["policyDocument"]["Statement"][0]["Effect"] == "Allow"
 
-    def test_next_call_retries_a_key_server_that_was_down(self, configure):
+    def test_next_call_retries_a_key_server_that_was_down(self, configure: Configure) -> None:
         with serving(PUBLISHED) as gone:
             configure(gone.url)
         with pytest.raises(KeysUnavailable):
@@ -168,7 +185,7 @@ class TestKeyServer:
         with pytest.raises(KeysUnavailable):
             auth.authorize(bearer(shared_rsa_key().token()), ARN)
 
-    def test_new_key_of_the_issuer_is_fetched(self, server):
+    def test_new_key_of_the_issuer_is_fetched(self, server: KeyServer) -> None:
         auth.authorize(bearer(shared_rsa_key().token()), ARN)
         new = ec_key("new")
         server.behave = responding(key_set(new.jwk()))
@@ -176,19 +193,21 @@ class TestKeyServer:
         with unauthorized():
             auth.authorize(bearer(shared_rsa_key().token()), ARN)
 
-    def test_unknown_keys_cause_one_more_request(self, server):
+    def test_unknown_keys_cause_one_more_request(self, server: KeyServer) -> None:
         auth.authorize(bearer(shared_rsa_key().token()), ARN)
         for number in range(20):
             with unauthorized():
                 auth.authorize(bearer(ec_key(f"unknown-{number}").token()), ARN)
         assert server.requests == 2
 
-    def test_plain_http_beyond_loopback_is_a_settings_error(self, configure):
+    def test_plain_http_beyond_loopback_is_a_settings_error(self, configure: Configure) -> None:
         configure("http://issuer.example/jwks.json")
         with pytest.raises(SettingsError, match="AUTH_JWKS_URL"):
             auth.authorize(bearer(shared_rsa_key().token()), ARN)
 
-    def test_empty_settings_deny_every_call_and_fetch_nothing(self, server, configure):
+    def test_empty_settings_deny_every_call_and_fetch_nothing(
+        self, server: KeyServer, configure: Configure
+    ) -> None:
         configure(server.url, issuer="", audience="")
         with unauthorized():
             auth.authorize(bearer(shared_rsa_key().token()), ARN)
@@ -198,14 +217,14 @@ class TestKeyServer:
         deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
     )
     @given(st.text() | st.text().map("Bearer ".__add__))
-    def test_arbitrary_text_as_a_token_is_unauthorized(self, server, text):
+    def test_arbitrary_text_as_a_token_is_unauthorized(self, server: KeyServer, text: str) -> None:
         with unauthorized():
             auth.authorize(text, ARN)
 
 
 class TestLogs:
     @pytest.fixture
-    def logged(self, caplog):
+    def logged(self, caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], str]]:
         """The whole log, as text."""
         caplog.set_level(logging.DEBUG)
         logger = logging.getLogger("ims")
@@ -213,7 +232,9 @@ class TestLogs:
         yield lambda: "\n".join(str(vars(record)) for record in caplog.records)
         logger.removeHandler(caplog.handler)
 
-    def test_refusal_is_logged_with_its_reason_and_without_the_token_or_its_claims(self, server, logged):
+    def test_refusal_is_logged_with_its_reason_and_without_the_token_or_its_claims(
+        self, server: KeyServer, logged: Callable[[], str]
+    ) -> None:
         token = shared_rsa_key().token(exp=1, sub="secret-subject", email="secret-mail")
         with unauthorized() as refusal:
             auth.authorize(bearer(token), ARN)
@@ -223,12 +244,16 @@ class TestLogs:
         assert refusal.value.__cause__ is None
         assert refusal.value.__suppress_context__
 
-    def test_token_without_scopes_is_logged_without_its_caller(self, server, logged):
+    def test_token_without_scopes_is_logged_without_its_caller(
+        self, server: KeyServer, logged: Callable[[], str]
+    ) -> None:
         auth.authorize(bearer(shared_rsa_key().token(scope="secret-scope", sub="secret-subject")), ARN)
         assert "token opens nothing" in logged()
         assert "secret" not in logged()
 
-    def test_token_that_could_not_be_verified_is_logged_with_the_reason(self, server, logged):
+    def test_token_that_could_not_be_verified_is_logged_with_the_reason(
+        self, server: KeyServer, logged: Callable[[], str]
+    ) -> None:
         server.behave = responding(b"", 503)
         with pytest.raises(KeysUnavailable):
             auth.authorize(bearer(shared_rsa_key().token(sub="secret-subject")), ARN)

@@ -211,7 +211,7 @@ class TestLostResponses:
         lose_responses(clients.dynamodb(), "BatchExecuteStatement", 2)
         body = reserve("a", {"A": 2})
         assert invoke(body) == []
-        assert RoundTrips().of(body, receives=2) == ["BatchGetItem"]
+        assert RoundTrips().operations_of(body, receives=2) == ["BatchGetItem"]
         check(read_state(consumer_stage, [text(body)]), {"A": 5})
 
 
@@ -258,7 +258,7 @@ class TestCrashes:
         assert all(answer == answers[0] for answer in answers)
         expected = AnswerType.RESERVED if kind == "reserve" else AnswerType.RELEASED
         assert answers[0]["event_id"] == event_id("o", expected)
-        assert RoundTrips().of(*batch, receives=3) == ["BatchGetItem"]
+        assert RoundTrips().operations_of(*batch, receives=3) == ["BatchGetItem"]
 
 
 def test_messages_from_the_queue_are_answered_and_poison_moves_to_the_dlq(consumer_stage: Stage) -> None:

@@ -159,10 +159,10 @@ def test_the_invariants_hold_with_concurrent_consumers_and_callers(stage: Stage)
         try:
             run_concurrently(
                 *(
-                    lambda number=number, one=one: consume(one, deliveries, number)  # type: ignore[misc]
+                    lambda number=number, one=one: consume(one, deliveries, number)
                     for number, one in enumerate(consumers)
                 ),
-                *(lambda n=n: adjust(stage, skus, n, 25) for n in range(2)),  # type: ignore[misc]
+                *(lambda n=n: adjust(stage, skus, n, 25) for n in range(2)),
             )
         finally:
             stop.set()
@@ -195,7 +195,7 @@ def test_the_invariants_hold_when_calls_also_fail(stage: Stage) -> None:
     consumers = [consumer_on(stage, CheckingScript(random_faults(seed))) for seed in range(8)]
     run_concurrently(
         *(
-            lambda number=number, one=one: consume(one, deliveries, number)  # type: ignore[misc]
+            lambda number=number, one=one: consume(one, deliveries, number)
             for number, one in enumerate(consumers)
         )
     )

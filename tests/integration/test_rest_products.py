@@ -93,7 +93,12 @@ def test_a_change_touches_only_the_fields_that_it_names(rest: RestClient) -> Non
 
 def test_concurrent_changes_of_different_fields_are_all_kept(rest: RestClient) -> None:
     rest.post("/products", PRODUCT)
-    changes = [{"name": "new"}, {"price": 5}, {"description": "d"}, {"image_url": "https://x/y"}]
+    changes: list[dict[str, Any]] = [
+        {"name": "new"},
+        {"price": 5},
+        {"description": "d"},
+        {"image_url": "https://x/y"},
+    ]
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda change: rest.patch("/products/A-1", change), changes))
     product = rest.get("/products/A-1").json

@@ -53,6 +53,7 @@ def write(calls: Calls) -> None:
 def _note(params: Mapping[str, Any], model: OperationModel, **_: Any) -> None:
     if function := _caller():
         # The functions' own clients leave this to the tests, to be faster.
+        assert model.input_shape is not None
         report = ParamValidator().validate(params, model.input_shape)
         assert not report.has_errors(), report.generate_report()
         service = model.service_model.service_name
@@ -62,12 +63,13 @@ def _note(params: Mapping[str, Any], model: OperationModel, **_: Any) -> None:
 
 def _caller() -> str | None:
     """The function whose code makes the call, if any."""
-    frame = sys._getframe()
-    while frame := frame.f_back:  # type: ignore[assignment]
+    frame = sys._getframe().f_back
+    while frame:
         module = frame.f_globals.get("__name__", "")
         for function, package in _FUNCTIONS.items():
             if module == package or module.startswith(f"{package}."):
                 return function
+        frame = frame.f_back
     return None
 
 

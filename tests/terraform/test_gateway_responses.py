@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from chalicelib.api.problems import Problem, document
+from chalicelib.api.problems import INTERNAL, Problem, document
 from local import gateway
 from tests.terraform.conftest import Resources
 
@@ -13,7 +13,7 @@ from tests.terraform.conftest import Resources
         ("UNAUTHORIZED", gateway.UNAUTHORIZED),
         ("ACCESS_DENIED", gateway.FORBIDDEN),
         ("MISSING_AUTHENTICATION_TOKEN", gateway.NOT_FOUND),
-        ("AUTHORIZER_FAILURE", gateway.INTERNAL),
+        ("AUTHORIZER_FAILURE", INTERNAL),
     ],
 )
 def test_api_gateway_answers_what_the_local_gateway_answers(

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from local.poller import failures, record
@@ -33,7 +35,7 @@ def test_an_invalid_response_means_that_all_failed(answer: object) -> None:
 
 
 def test_a_record_has_the_shape_that_lambda_passes() -> None:
-    attributes = {"SentTimestamp": "1700000000000", "ApproximateReceiveCount": "2"}
+    attributes: Any = {"SentTimestamp": "1700000000000", "ApproximateReceiveCount": "2"}
     made = record(
         {
             "MessageId": "id",
@@ -48,7 +50,7 @@ def test_a_record_has_the_shape_that_lambda_passes() -> None:
         },
         ARN,
     )
-    lists = {"stringListValues": [], "binaryListValues": []}
+    lists: dict[str, list[Any]] = {"stringListValues": [], "binaryListValues": []}
     assert made == {
         "messageId": "id",
         "receiptHandle": "handle",

@@ -160,7 +160,10 @@ class ConsumerHarness:
 
     def record(self, order_id: str) -> dict[str, Any] | None:
         """An order's record as it is stored."""
-        return self.stage.dynamodb.snapshot()[self.stage.tables.processed_events_table].get(order_id)
+        records: dict[str, dict[str, Any]] = self.stage.dynamodb.snapshot()[
+            self.stage.tables.processed_events_table
+        ]
+        return records.get(order_id)
 
     def set_stock(self, sku: str, units: int) -> None:
         """Set stock without the consumer; a test that calls `check` puts the change into `initial`, too."""

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import event, given, settings
@@ -113,7 +114,7 @@ REFUSALS = st.sampled_from([Invalid((FieldError("items", "is empty"),)), TooMany
 
 @st.composite
 def orders(draw: st.DrawFn, most: int = 12) -> list[Reserve]:
-    bodies = draw(st.lists(ITEMS | REFUSALS, min_size=1, max_size=most))
+    bodies: list[Any] = draw(st.lists(ITEMS | REFUSALS, min_size=1, max_size=most))
     return [
         Reserve(f"o{n}", "customer", body)
         if isinstance(body, dict)
@@ -240,7 +241,7 @@ class TestAnyKnowledge:
 def settle(
     group: Sequence[Reserve], store: ModelStore, known: Known, rng: Random | None = None
 ) -> tuple[int, Plan]:
-    """Plan and execute until it succeeds, as the consumer does; with `rng` only some failures are reported."""
+    """Plan and execute until it succeeds, as the consumer does; with `rng` few failures are reported."""
     for tries in range(1, 100):
         fresh = [order for order in group if known.records.get(order.order_id) is None]
         decided = plan(fresh, known.stock)

@@ -13,7 +13,7 @@ THEN = "2026-01-01T00:00:00.000Z"
 
 
 def make_product(sku: str = "A", **changes: Any) -> Product:
-    values = {"name": "a", "price": Decimal("1.50"), "description": None, "image_url": None}
+    values: dict[str, Any] = {"name": "a", "price": Decimal("1.50"), "description": None, "image_url": None}
     return Product(**({"sku": sku, "created_at": THEN, "updated_at": THEN} | values | changes))
 
 

@@ -20,6 +20,7 @@ from chalicelib.errors import (
 )
 from chalicelib.store.adjustments import Adjustments
 from tests.support.engines import Call, Crash, FakeStage, Network, RandomFaults, Scripted, faults
+from tests.support.engines.transactions import cancelled
 from tests.unit.store.builders import NOW, change_items, concurrent_write, put_stock, quantity_of
 
 KEY = IdempotencyKey("alice", "k-1")
@@ -34,7 +35,7 @@ def only_reason(index: int) -> Any:
         reasons = call.client.cancellation_reasons(call.parameters["TransactItems"])
         assert reasons[index]["Code"] == "ConditionalCheckFailed"
         shown = [reason if at == index else {"Code": "None"} for at, reason in enumerate(reasons)]
-        raise call.refuse(faults.cancelled(shown))
+        raise call.refuse(cancelled(shown))
 
     return fault
 
@@ -256,7 +257,7 @@ def test_an_unexplained_cancellation_is_contention(
 ) -> None:
     def unexplained(call: Call) -> Any:
         reasons = [{"Code": "None"}, {"Code": "ConditionalCheckFailed"}]
-        raise call.refuse(faults.cancelled(reasons))
+        raise call.refuse(cancelled(reasons))
 
     put_stock(stage, "A", 2)
     script.by_operation["transact_write_items"] = [unexplained]

@@ -1,3 +1,6 @@
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 from botocore.exceptions import (
     BotoCoreError,
@@ -17,8 +20,8 @@ URL = "https://aws.invalid/"
 
 
 def client_error(code: str, status: int = 400, **extra: object) -> ClientError:
-    response = {"Error": {"Code": code, "Message": "…"}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError(response | extra, "SomeOperation")  # type: ignore[arg-type]
+    response: Any = {"Error": {"Code": code, "Message": "…"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(response | extra, "SomeOperation")
 
 
 def translated(error: Exception) -> AwsError:
@@ -95,7 +98,7 @@ def test_other_errors_pass_unchanged() -> None:
 
 
 class TestTransactionCancelled:
-    def cancelled(self, *reasons: dict[str, object]) -> TransactionCancelled:
+    def cancelled(self, *reasons: Mapping[str, object]) -> TransactionCancelled:
         error = translated(client_error("TransactionCanceledException", CancellationReasons=list(reasons)))
         assert isinstance(error, TransactionCancelled)
         return error

@@ -1,3 +1,7 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import pytest
 
 from chalicelib.core.catalogue import Stock
@@ -6,9 +10,12 @@ from chalicelib.store.inventory import Inventory
 from tests.support.engines import FakeStage, Scripted, faults
 from tests.unit.store.builders import THEN, put_stock
 
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
 
 @pytest.fixture
-def inventory(client: object, stage: FakeStage) -> Inventory:
+def inventory(client: DynamoDBClient, stage: FakeStage) -> Inventory:
     return Inventory(client, stage.tables)
 
 

@@ -1,4 +1,7 @@
+from __future__ import annotations
+
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +10,9 @@ from chalicelib.core.fields import Outcome
 from chalicelib.core.records import OrderRecord
 from chalicelib.store.records import OrderRecords, expiry, from_item, to_item
 from tests.support.engines import FakeStage
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
 
 TEXT = st.text(min_size=1, max_size=20)
 MAYBE = st.none() | TEXT
@@ -47,12 +53,12 @@ def test_a_record_expires_the_given_days_after_it_is_written() -> None:
 
 
 class TestGet:
-    def test_a_record_is_read_consistently(self, stage: FakeStage, client: object) -> None:
+    def test_a_record_is_read_consistently(self, stage: FakeStage, client: DynamoDBClient) -> None:
         record = OrderRecord("o", Outcome.REJECTED, "now", "c", {"A": 1}, event="{}")
         table = stage.tables.processed_events_table
         stage.dynamodb.put_item(TableName=table, Item=to_item(record, 1))
         assert OrderRecords(client, stage.tables).get("o") == record
         assert stage.dynamodb.calls[-1].parameters["ConsistentRead"] is True
 
-    def test_an_unknown_order_has_no_record(self, stage: FakeStage, client: object) -> None:
+    def test_an_unknown_order_has_no_record(self, stage: FakeStage, client: DynamoDBClient) -> None:
         assert OrderRecords(client, stage.tables).get("o") is None

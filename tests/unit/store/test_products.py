@@ -1,5 +1,7 @@
+from __future__ import annotations
+
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -8,11 +10,15 @@ from chalicelib.core.moments import iso
 from chalicelib.errors import AlreadyExists, Contended, HasStock, NotFound, Refused
 from chalicelib.store.products import Products
 from tests.support.engines import Call, FakeStage, Scripted, faults
+from tests.support.engines.errors import Refusal
 from tests.unit.store.builders import NOW, THEN, make_product, put_product, put_stock
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
 
 
 @pytest.fixture
-def products(client: object, stage: FakeStage) -> Products:
+def products(client: DynamoDBClient, stage: FakeStage) -> Products:
     return Products(client, stage.tables, lambda: iter(range(3)))
 
 
@@ -85,7 +91,7 @@ def test_a_missing_text_may_be_cleared(products: Products) -> None:
 
 def test_another_error_of_a_change_is_no_404(products: Products, script: Scripted) -> None:
     def denied(call: Call) -> Any:
-        raise call.refuse(faults.Refusal("AccessDeniedException", "no"))
+        raise call.refuse(Refusal("AccessDeniedException", "no"))
 
     script.by_operation["update_item"] = [denied]
     with pytest.raises(Refused):
