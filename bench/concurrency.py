@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from statistics import quantiles
 from typing import Final
 
-from bench.heat import Arena, Sleep, crowd
+from bench.hot_sku import HotSkuStage, Sleep, run_consumers
 from bench.orders import PLENTY, sku
 from bench.output import arguments, machine, write
 from bench.race import fill
@@ -26,7 +26,7 @@ CONSUMERS: Final = (1, 4, 16)
 
 
 @dataclass(frozen=True, slots=True)
-class Heat:
+class Measurement:
     """What a number of consumers did to one hot SKU."""
 
     way: str
@@ -62,13 +62,13 @@ def main() -> None:
         for (text, kind, batch, sleep), consumers in itertools.product(ways, numbers):
             stage = open_stage(emulator.endpoint_url, str(next(accounts)))
             fill(stage, iter([(sku(0), PLENTY)]))
-            arena = Arena(stage, LATENCY)
-            make = arena.ours if kind == "ours" else arena.usual
-            tally, took = crowd([make(sleep) for _ in range(consumers)], batch, seconds)
-            conflicts = arena.conflicts
+            hot = HotSkuStage(stage, LATENCY)
+            make = hot.ours if kind == "ours" else hot.usual
+            tally, took = run_consumers([make(sleep) for _ in range(consumers)], batch, seconds)
+            conflicts = hot.conflicts
             percentiles = quantiles(tally.batch_seconds * 2, n=100, method="inclusive")
             results.append(
-                Heat(
+                Measurement(
                     text,
                     consumers,
                     tally.settled / took,
@@ -83,7 +83,7 @@ def main() -> None:
     write(options.out, "concurrency", [asdict(result) for result in results])
 
 
-def show(results: list[Heat]) -> str:
+def show(results: list[Measurement]) -> str:
     """The results as a table."""
     head = ["one hot SKU", "consumers", "orders/s", "transactions/order", "refused", "left to SQS"]
     return table(

@@ -1,4 +1,4 @@
-"""A model of DynamoDB's transaction conflicts, which the embedded AWS never answers.
+"""A model of DynamoDB's transaction conflicts, which the embedded AWS never returns.
 
 Of two transactions in flight on one item the later one is refused, as on AWS:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html#transaction-conflict-handling
@@ -19,7 +19,7 @@ _ERROR = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException"
 
 
 class _Body:
-    """The body of an answer that never was on the wire."""
+    """The body of a response that no service sent."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content

@@ -1,4 +1,4 @@
-"""What is seen and done at each contestant's clients, alike for all: calls are recorded, counted, slowed."""
+"""Watches each contestant's clients in the same way: notes, counts and delays their calls."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class Meter:
 
     def watch(self, client: Any) -> None:
         """Hook into a boto3 client."""
-        client.meta.events.register("provide-client-params", self._record)
+        client.meta.events.register("provide-client-params", self._note)
         client.meta.events.register("before-send", self._send)
 
     def start(self) -> None:
-        """Begin anew."""
+        """Start again from zero."""
         self.calls = []
         self.requests = 0
 
-    def _record(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+    def _note(self, params: dict[str, Any], model: Any, **_: Any) -> None:
         # A copy of the outermost level: botocore adds an idempotency token to it.
         self.calls.append((model.service_model.service_name, model.name, dict(params)))
 

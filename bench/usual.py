@@ -1,4 +1,4 @@
-"""The usual consumers, order by order, as examples and libraries have them. They log and count nothing."""
+"""The usual consumers, order by order, as in examples and libraries. They log and count nothing."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Steps:
 
     def known(self, order: Mapping[str, Any]) -> bool:
         """Whether the order has a record."""
-        answer = self.dynamodb.get_item(
+        response = self.dynamodb.get_item(
             TableName=self.tables.processed_events_table,
             Key={"order_id": {"S": order["order_id"]}},
             ConsistentRead=True,
         )
-        return "Item" in answer
+        return "Item" in response
 
     def reserve(self, order: Mapping[str, Any]) -> dict[str, Any]:
         """Take the order's stock in one transaction; returns the answer."""

@@ -1,6 +1,6 @@
 """One contestant in a process of its own, so that CPU time and memory are its own.
 
-`python -m bench.worker NAME LATENCY`: takes pickled work on standard input, answers with a `Lap` for each.
+`python -m bench.worker NAME LATENCY`: takes pickled work on standard input, writes a `Lap` for each.
 What contestants print goes to the null device.
 """
 
@@ -98,7 +98,7 @@ def peak_memory() -> int:
 def main() -> None:
     """Serve until standard input ends."""
     name, latency = sys.argv[1:]
-    answers = os.fdopen(os.dup(1), "wb")
+    results = os.fdopen(os.dup(1), "wb")
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     meter = Meter(float(latency))
@@ -108,8 +108,8 @@ def main() -> None:
             work = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
-        pickle.dump(run(handle, meter, work), answers)
-        answers.flush()
+        pickle.dump(run(handle, meter, work), results)
+        results.flush()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 import greenlet
 from botocore.exceptions import BotoCoreError, ClientError
 
-from bench.silent import Silent
+from bench.null_report import NullReport
 from chalicelib.consumer import respond
 from chalicelib.consumer.consumer import Consumer
 from chalicelib.consumer.pace import Pace
@@ -109,7 +109,7 @@ class Worker:
         stage, threads = self._simulation.stage, ThreadPool(self._actor, self._simulation.threads)
         store = OrderStore(self._dynamodb, stage.tables)
         publisher = Publisher(self._sqs, stage.oms_queue_url)
-        return threads, Consumer(store, publisher, stage.tables.record_ttl_days, threads, Silent())
+        return threads, Consumer(store, publisher, stage.tables.record_ttl_days, threads, NullReport())
 
     def __call__(self) -> None:
         """Work until every message has been sent, and is settled or dead."""

@@ -1,6 +1,6 @@
-"""A consumer's report that tells nobody, for where many consumers share a process.
+"""A consumer's report that does nothing, for many consumers in one process.
 
-Powertools has one set of metrics a process.
+Powertools has one set of metrics per process.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import Any
 from chalicelib.consumer.report import Report
 
 
-class Silent(Report):
-    """Takes every call, those that are new too, and does nothing."""
+class NullReport(Report):
+    """Accepts every call and does nothing."""
 
     def __getattribute__(self, name: str) -> Any:
         return _ignore

@@ -16,8 +16,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from bench.conflicts import Conflicts
+from bench.null_report import NullReport
 from bench.orders import Orders, Row
-from bench.silent import Silent
 from bench.usual import Steps
 from chalicelib.consumer.consumer import Consumer
 from chalicelib.consumer.outbox import THREADS
@@ -32,13 +32,13 @@ _LIMIT_SECONDS: Final = 30.0
 Sleep = Callable[[float], None]
 
 
-class Way(Protocol):
-    """A way to settle a batch of messages; returns how many are left to SQS."""
+class Settle(Protocol):
+    """Settles a batch of messages; returns how many are left to SQS."""
 
     def __call__(self, bodies: list[str]) -> int: ...
 
 
-class Arena:
+class HotSkuStage:
     """A stage with one hot SKU, and clients whose calls take `latency` seconds more and may conflict."""
 
     def __init__(self, stage: Stage, latency: float) -> None:
@@ -60,12 +60,16 @@ class Arena:
             )
         self._stage = stage
 
-    def ours(self, sleep: Sleep) -> Way:
+    def ours(self, sleep: Sleep) -> Settle:
         """A consumer of ours, which waits between tries by `sleep`."""
         store = OrderStore(self.dynamodb, self._stage.tables)
         publisher = Publisher(self.sqs, self._stage.oms_queue_url)
         consumer = Consumer(
-            store, publisher, self._stage.tables.record_ttl_days, ThreadPoolExecutor(THREADS), report=Silent()
+            store,
+            publisher,
+            self._stage.tables.record_ttl_days,
+            ThreadPoolExecutor(THREADS),
+            report=NullReport(),
         )
 
         def settle(bodies: list[str]) -> int:
@@ -77,7 +81,7 @@ class Arena:
 
         return settle
 
-    def usual(self, sleep: Sleep) -> Way:
+    def usual(self, sleep: Sleep) -> Settle:
         """The usual way, order by order, with our backoff where a transaction is refused."""
         steps = Steps(self.dynamodb, self.sqs, self._stage.tables, self._stage.oms_queue_url)
         rng = Random()
@@ -118,23 +122,23 @@ class Tally:
             self.batch_seconds.append(seconds)
 
 
-def crowd(ways: list[Way], batch: int, seconds: float) -> tuple[Tally, float]:
-    """Have a consumer for each of `ways` settle batches until `seconds` are over.
+def run_consumers(consumers: list[Settle], batch: int, seconds: float) -> tuple[Tally, float]:
+    """Let each of `consumers` settle batches, each in its own thread, until `seconds` are over.
 
     Returns what they did and how many seconds it took, the last batches included.
     """
     tally = Tally()
-    start = threading.Barrier(len(ways))
+    start = threading.Barrier(len(consumers))
     began = time.monotonic()
 
-    def consume(number: int, settle: Way) -> None:
+    def consume(number: int, settle: Settle) -> None:
         orders = Orders(Row(batch, skus=1), seed=time.time_ns() + number)
         start.wait()
         while (now := time.monotonic()) - began < seconds:
             left = settle(orders.bodies(batch))
             tally.add(batch - left, left, time.monotonic() - now)
 
-    with ThreadPoolExecutor(len(ways)) as pool:
-        for running in [pool.submit(consume, number, way) for number, way in enumerate(ways)]:
+    with ThreadPoolExecutor(len(consumers)) as pool:
+        for running in [pool.submit(consume, number, settle) for number, settle in enumerate(consumers)]:
             running.result()
     return tally, time.monotonic() - began
