@@ -15,12 +15,16 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
+from chalicelib import __version__
 from deploy import bundle, probe, template
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 MODULE: Final = ROOT / "terraform" / "chalice"
 STAGE: Final = "terraform"
-"""The stage of `.chalice/config.json` whose settings are references for Terraform to resolve."""
+"""The stage of `.chalice/config.json` for Terraform.
+
+Chalice insists on a name for its own stage and on a role; `deploy.template` drops both.
+"""
 
 
 class ChaliceFailed(Exception):
@@ -63,8 +67,9 @@ def build(scratch: Path) -> str:
     project, out, tree = scratch / "project", scratch / "out", scratch / "tree"
     project.mkdir()
     copy_application(project)
-    rewritten = template.rewrite(run_chalice(project, out))
-    function = rewritten["resource"]["aws_lambda_function"]["api_handler"]
+    rewritten = template.rewrite(run_chalice(project, out), __version__)
+    # One zip serves all functions, so they are alike in this.
+    function = next(iter(rewritten["resource"]["aws_lambda_function"].values()))
     (architecture,) = function["architectures"]
     shutil.unpack_archive(out / "deployment.zip", tree)
     bundle.check(tree, (ROOT / "requirements.txt").read_text(), architecture)

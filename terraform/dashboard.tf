@@ -4,147 +4,145 @@
 locals {
   service  = lower(var.name_prefix)
   queue    = aws_sqs_queue.inventory.name
-  consumer = local.functions.consumer.name
   api_name = "${var.name_prefix}-api"
 
   # Each row's widgets share its width of 24; the metrics are as CloudWatch wants them.
-  dashboard_rows = [
-    {
-      height = 4
-      widgets = [
-        {
-          title = "Oldest order without an answer (s)", view = "singleValue", period = 60
-          metrics = [
-            ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", local.queue, { stat = "Maximum", label = "oldest" }],
-          ]
-        },
-        {
-          title = "Orders waiting, and in work", view = "singleValue", period = 60
-          metrics = [
-            ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", local.queue, { stat = "Maximum", label = "waiting" }],
-            ["AWS/SQS", "ApproximateNumberOfMessagesNotVisible", "QueueName", local.queue, { stat = "Maximum", label = "in work" }],
-          ]
-        },
-        {
-          title = "Dead letters", view = "singleValue", period = 60
-          metrics = [
-            ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", aws_sqs_queue.dlq.name, { stat = "Maximum", label = "dead letters", color = "#d62728" }],
-          ]
-        },
-        {
-          title = "Time to answer (ms)", view = "singleValue", period = 300
-          metrics = [
-            ["IMS", "TimeToAnswer", "service", local.service, { stat = "p50", label = "p50" }],
-            ["IMS", "TimeToAnswer", "service", local.service, { stat = "p99", label = "p99" }],
-          ]
-        },
-      ]
-    },
-    {
-      height = 6
-      widgets = [
-        {
-          title = "Orders in, and settled (a minute)", view = "timeSeries", period = 60
-          metrics = [
-            ["AWS/SQS", "NumberOfMessagesSent", "QueueName", local.queue, { stat = "Sum", label = "in" }],
-            ["AWS/SQS", "NumberOfMessagesDeleted", "QueueName", local.queue, { stat = "Sum", label = "settled" }],
-            ["IMS", "MessagesFailed", "service", local.service, { stat = "Sum", label = "to be tried again", color = "#d62728" }],
-          ]
-        },
-        {
-          title = "What became of them (a minute)", view = "timeSeries", period = 60
-          metrics = [
-            ["IMS", "OrdersReserved", "service", local.service, { stat = "Sum", label = "reserved" }],
-            ["IMS", "OrdersReleased", "service", local.service, { stat = "Sum", label = "released" }],
-            ["IMS", "Duplicates", "service", local.service, { stat = "Sum", label = "came again" }],
-            ["IMS", "PoisonMessages", "service", local.service, { stat = "Sum", label = "poison", color = "#d62728" }],
-            [{ expression = "SEARCH('{IMS,reason,service} MetricName=\"OrdersRejected\" service=\"${local.service}\"', 'Sum', 60)", id = "rejected", label = "rejected:" }],
-          ]
-        },
-      ]
-    },
-    {
-      height = 6
-      widgets = [
-        {
-          title = "Consumer (ms)", view = "timeSeries", period = 60
-          metrics = [
-            ["AWS/Lambda", "Duration", "FunctionName", local.consumer, { stat = "p50", label = "p50" }],
-            ["AWS/Lambda", "Duration", "FunctionName", local.consumer, { stat = "p99", label = "p99" }],
-          ]
-        },
-        {
-          title = "Consumer: errors, throttles, runs at once", view = "timeSeries", period = 60
-          metrics = [
-            ["AWS/Lambda", "Errors", "FunctionName", local.consumer, { stat = "Sum", label = "errors", color = "#d62728" }],
-            ["AWS/Lambda", "Throttles", "FunctionName", local.consumer, { stat = "Sum", label = "throttles", color = "#ff7f0e" }],
-            ["AWS/Lambda", "ConcurrentExecutions", "FunctionName", local.consumer, { stat = "Maximum", label = "at once" }],
-          ]
-        },
-        {
-          title = "Batches: size, groups, tries again", view = "timeSeries", period = 60
-          metrics = [
-            ["IMS", "BatchSize", "service", local.service, { stat = "Average", label = "messages a batch" }],
-            ["IMS", "GroupSize", "service", local.service, { stat = "Average", label = "orders a transaction" }],
-            ["IMS", "Retries", "service", local.service, { stat = "Sum", label = "tries again", color = "#ff7f0e" }],
-          ]
-        },
-      ]
-    },
-    {
-      height = 6
-      widgets = [
-        {
-          title = "API: calls (a minute)", view = "timeSeries", period = 60
-          metrics = [
-            ["AWS/ApiGateway", "Count", "ApiName", local.api_name, "Stage", var.api_stage_name, { stat = "Sum", label = "calls" }],
-            ["AWS/ApiGateway", "4XXError", "ApiName", local.api_name, "Stage", var.api_stage_name, { stat = "Sum", label = "4XX", color = "#ff7f0e" }],
-            ["AWS/ApiGateway", "5XXError", "ApiName", local.api_name, "Stage", var.api_stage_name, { stat = "Sum", label = "5XX", color = "#d62728" }],
-          ]
-        },
-        {
-          title = "API: latency (ms)", view = "timeSeries", period = 60
-          metrics = [
-            ["AWS/ApiGateway", "Latency", "ApiName", local.api_name, "Stage", var.api_stage_name, { stat = "p50", label = "p50" }],
-            ["AWS/ApiGateway", "Latency", "ApiName", local.api_name, "Stage", var.api_stage_name, { stat = "p99", label = "p99" }],
-          ]
-        },
-        {
-          title = "API and authorizer: errors, throttles", view = "timeSeries", period = 60
-          metrics = [
-            for pair in setproduct(["api", "authorizer"], ["Errors", "Throttles"]) :
-            ["AWS/Lambda", pair[1], "FunctionName", local.functions[pair[0]].name, { stat = "Sum", label = "${pair[0]} ${lower(pair[1])}" }]
-          ]
-        },
-      ]
-    },
-    {
-      height = 6
-      widgets = [
-        {
-          title = "Tables: write units (a minute)", view = "timeSeries", period = 60
-          metrics = [
-            for key, name in local.tables :
-            ["AWS/DynamoDB", "ConsumedWriteCapacityUnits", "TableName", name, { stat = "Sum", label = key }]
-          ]
-        },
-        {
-          title = "Tables: read units (a minute)", view = "timeSeries", period = 60
-          metrics = [
-            for key, name in local.tables :
-            ["AWS/DynamoDB", "ConsumedReadCapacityUnits", "TableName", name, { stat = "Sum", label = key }]
-          ]
-        },
-        {
-          title = "Tables: throttles, conflicts of transactions", view = "timeSeries", period = 60
-          metrics = [
-            for pair in setproduct(keys(local.tables), ["ReadThrottleEvents", "WriteThrottleEvents", "TransactionConflict"]) :
-            ["AWS/DynamoDB", pair[1], "TableName", local.tables[pair[0]], { stat = "Sum", label = "${pair[0]} ${pair[1]}" }]
-          ]
-        },
-      ]
-    },
-  ]
+  dashboard_rows = concat(
+    [
+      {
+        height = 4
+        widgets = [
+          {
+            title = "Oldest order without an answer (s)", view = "singleValue", period = 60
+            metrics = [
+              ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", local.queue, { stat = "Maximum", label = "oldest" }],
+            ]
+          },
+          {
+            title = "Orders waiting, and in work", view = "singleValue", period = 60
+            metrics = [
+              ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", local.queue, { stat = "Maximum", label = "waiting" }],
+              ["AWS/SQS", "ApproximateNumberOfMessagesNotVisible", "QueueName", local.queue, { stat = "Maximum", label = "in work" }],
+            ]
+          },
+          {
+            title = "Dead letters", view = "singleValue", period = 60
+            metrics = [
+              ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", aws_sqs_queue.dlq.name, { stat = "Maximum", label = "dead letters", color = "#d62728" }],
+            ]
+          },
+          {
+            title = "Time to answer (ms)", view = "singleValue", period = 300
+            metrics = [
+              ["IMS", "TimeToAnswer", "service", local.service, { stat = "p50", label = "p50" }],
+              ["IMS", "TimeToAnswer", "service", local.service, { stat = "p99", label = "p99" }],
+            ]
+          },
+        ]
+      },
+      {
+        height = 6
+        widgets = [
+          {
+            title = "Orders in, and settled (a minute)", view = "timeSeries", period = 60
+            metrics = [
+              ["AWS/SQS", "NumberOfMessagesSent", "QueueName", local.queue, { stat = "Sum", label = "in" }],
+              ["AWS/SQS", "NumberOfMessagesDeleted", "QueueName", local.queue, { stat = "Sum", label = "settled" }],
+              ["IMS", "MessagesFailed", "service", local.service, { stat = "Sum", label = "to be tried again", color = "#d62728" }],
+            ]
+          },
+          {
+            title = "What became of them (a minute)", view = "timeSeries", period = 60
+            metrics = [
+              ["IMS", "OrdersReserved", "service", local.service, { stat = "Sum", label = "reserved" }],
+              ["IMS", "OrdersReleased", "service", local.service, { stat = "Sum", label = "released" }],
+              ["IMS", "Duplicates", "service", local.service, { stat = "Sum", label = "came again" }],
+              ["IMS", "PoisonMessages", "service", local.service, { stat = "Sum", label = "poison", color = "#d62728" }],
+              [{ expression = "SEARCH('{IMS,reason,service} MetricName=\"OrdersRejected\" service=\"${local.service}\"', 'Sum', 60)", id = "rejected", label = "rejected:" }],
+            ]
+          },
+          {
+            title = "Batches: size, groups, tries again", view = "timeSeries", period = 60
+            metrics = [
+              ["IMS", "BatchSize", "service", local.service, { stat = "Average", label = "messages a batch" }],
+              ["IMS", "GroupSize", "service", local.service, { stat = "Average", label = "orders a transaction" }],
+              ["IMS", "Retries", "service", local.service, { stat = "Sum", label = "tries again", color = "#ff7f0e" }],
+            ]
+          },
+        ]
+      },
+      {
+        height = 6
+        widgets = [
+          {
+            title = "API: calls (a minute)", view = "timeSeries", period = 60
+            metrics = [
+              ["AWS/ApiGateway", "Count", "ApiName", local.api_name, "Stage", var.api_stage_name, { stat = "Sum", label = "calls" }],
+              ["AWS/ApiGateway", "4XXError", "ApiName", local.api_name, "Stage", var.api_stage_name, { stat = "Sum", label = "4XX", color = "#ff7f0e" }],
+              ["AWS/ApiGateway", "5XXError", "ApiName", local.api_name, "Stage", var.api_stage_name, { stat = "Sum", label = "5XX", color = "#d62728" }],
+            ]
+          },
+          {
+            title = "API: latency (ms)", view = "timeSeries", period = 60
+            metrics = [
+              ["AWS/ApiGateway", "Latency", "ApiName", local.api_name, "Stage", var.api_stage_name, { stat = "p50", label = "p50" }],
+              ["AWS/ApiGateway", "Latency", "ApiName", local.api_name, "Stage", var.api_stage_name, { stat = "p99", label = "p99" }],
+            ]
+          },
+        ]
+      },
+    ],
+    [
+      for key, function in local.functions : {
+        height = 6
+        widgets = [
+          {
+            title = "Function ${key}: duration (ms)", view = "timeSeries", period = 60
+            metrics = [
+              ["AWS/Lambda", "Duration", "FunctionName", function.name, { stat = "p50", label = "p50" }],
+              ["AWS/Lambda", "Duration", "FunctionName", function.name, { stat = "p99", label = "p99" }],
+            ]
+          },
+          {
+            title = "Function ${key}: errors, throttles, runs at once", view = "timeSeries", period = 60
+            metrics = [
+              ["AWS/Lambda", "Errors", "FunctionName", function.name, { stat = "Sum", label = "errors", color = "#d62728" }],
+              ["AWS/Lambda", "Throttles", "FunctionName", function.name, { stat = "Sum", label = "throttles", color = "#ff7f0e" }],
+              ["AWS/Lambda", "ConcurrentExecutions", "FunctionName", function.name, { stat = "Maximum", label = "at once" }],
+            ]
+          },
+        ]
+      }
+    ],
+    [
+      {
+        height = 6
+        widgets = [
+          {
+            title = "Tables: write units (a minute)", view = "timeSeries", period = 60
+            metrics = [
+              for key, name in local.tables :
+              ["AWS/DynamoDB", "ConsumedWriteCapacityUnits", "TableName", name, { stat = "Sum", label = key }]
+            ]
+          },
+          {
+            title = "Tables: read units (a minute)", view = "timeSeries", period = 60
+            metrics = [
+              for key, name in local.tables :
+              ["AWS/DynamoDB", "ConsumedReadCapacityUnits", "TableName", name, { stat = "Sum", label = key }]
+            ]
+          },
+          {
+            title = "Tables: throttles, conflicts of transactions", view = "timeSeries", period = 60
+            metrics = [
+              for pair in setproduct(keys(local.tables), ["ReadThrottleEvents", "WriteThrottleEvents", "TransactionConflict"]) :
+              ["AWS/DynamoDB", pair[1], "TableName", local.tables[pair[0]], { stat = "Sum", label = "${pair[0]} ${pair[1]}" }]
+            ]
+          },
+        ]
+      },
+    ],
+  )
 
   # The top is for the alarms; below, row by row.
   alarms_height = 4

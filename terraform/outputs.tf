@@ -23,8 +23,13 @@ output "table_names" {
   value       = local.tables
 }
 
+output "version" {
+  description = "Version of the application."
+  value       = module.chalice.version
+}
+
 output "function_names" {
-  description = "Names of the functions: api, authorizer, consumer."
+  description = "Names of the functions by their keys: api, authorizer, consumer and so on."
   value       = module.chalice.function_names
 }
 

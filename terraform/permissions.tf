@@ -3,6 +3,7 @@
 # Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
 
 locals {
+  # A row for each function that calls AWS. The authorizer calls only the issuer, for its keys.
   permissions = {
     api = [
       {
@@ -41,9 +42,6 @@ locals {
         Resource = [aws_dynamodb_table.processed_events.arn]
       },
     ]
-
-    # It knows the issuer's keys from the issuer, and asks AWS for nothing.
-    authorizer = []
 
     consumer = concat(
       [
@@ -117,7 +115,7 @@ resource "aws_iam_role_policy" "function" {
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = concat(local.permissions[each.key], [
+    Statement = concat(try(local.permissions[each.key], []), [
       {
         Sid      = "Logs"
         Effect   = "Allow"

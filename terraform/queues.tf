@@ -3,7 +3,7 @@ locals {
   dlq_retention_seconds   = 14 * 86400 # the longest that SQS allows
 
   # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
-  least_visibility_seconds = 6 * var.functions.consumer.timeout_seconds + var.batch_window_seconds
+  least_visibility_seconds = 6 * local.functions.consumer.timeout_seconds + var.batch_window_seconds
   visibility_seconds       = coalesce(var.visibility_timeout_seconds, local.least_visibility_seconds)
 }
 

@@ -1,44 +1,41 @@
 variable "functions" {
-  description = "Memory (MB; CPU grows with it), time-out (seconds) and reserved concurrency (null: none, small accounts have none to spare) of each function."
-  type = object({
-    api = optional(object({
-      memory_mb            = optional(number, 1024)
-      timeout_seconds      = optional(number, 15)
-      reserved_concurrency = optional(number)
-    }), {})
-    authorizer = optional(object({
-      memory_mb            = optional(number, 512)
-      timeout_seconds      = optional(number, 10)
-      reserved_concurrency = optional(number)
-    }), {})
-    consumer = optional(object({
-      memory_mb            = optional(number, 1024)
-      timeout_seconds      = optional(number, 60)
-      reserved_concurrency = optional(number)
-    }), {})
-  })
+  description = "By function (api, authorizer and so on): memory (MB; CPU grows with it), time-out (seconds) and reserved concurrency (default: none, small accounts have none to spare). What is not given is in functions.tf."
+  type = map(object({
+    memory_mb            = optional(number)
+    timeout_seconds      = optional(number)
+    reserved_concurrency = optional(number)
+  }))
   default  = {}
   nullable = false
 
   validation {
-    condition     = alltrue([for function in values(var.functions) : function.memory_mb >= 128 && function.memory_mb <= 10240])
-    error_message = "memory_mb must be 128 to 10240."
+    condition     = length(setsubtract(keys(var.functions), keys(local.function_defaults))) == 0
+    error_message = "functions may have the keys ${join(", ", keys(local.function_defaults))}, and no others."
   }
 
   validation {
-    condition     = alltrue([for function in [var.functions.api, var.functions.authorizer] : function.timeout_seconds >= 1 && function.timeout_seconds <= 29])
-    error_message = "timeout_seconds of api and authorizer must be 1 to 29: API Gateway waits no longer."
+    condition = alltrue([
+      for memory_mb in values(var.functions)[*].memory_mb :
+      coalesce(memory_mb, 128) >= 128 && coalesce(memory_mb, 128) <= 10240 && floor(coalesce(memory_mb, 128)) == coalesce(memory_mb, 128)
+    ])
+    error_message = "memory_mb must be a whole number from 128 to 10240."
   }
 
   validation {
-    # The consumer stops retrying 10 seconds before its end, to answer which messages failed.
-    condition     = var.functions.consumer.timeout_seconds >= 20 && var.functions.consumer.timeout_seconds <= 900
-    error_message = "timeout_seconds of the consumer must be 20 to 900."
+    # A range holds whole numbers only.
+    condition = alltrue([
+      for key, row in local.function_defaults :
+      contains(range(row.timeout_limits[0], row.timeout_limits[1] + 1), coalesce(try(var.functions[key].timeout_seconds, null), row.timeout_seconds))
+    ])
+    error_message = "timeout_seconds must be a whole number: ${join(", ", [for key, row in local.function_defaults : "${row.timeout_limits[0]} to ${row.timeout_limits[1]} for ${key}"])}. API Gateway waits for 29 seconds; the API and the consumer stop retrying 10 seconds before their limit, to answer in time."
   }
 
   validation {
-    condition     = alltrue([for function in values(var.functions) : coalesce(function.reserved_concurrency, 1) >= 1])
-    error_message = "reserved_concurrency must be at least 1; 0 would switch the function off."
+    condition = alltrue([
+      for concurrency in values(var.functions)[*].reserved_concurrency :
+      coalesce(concurrency, 1) >= 1 && floor(coalesce(concurrency, 1)) == coalesce(concurrency, 1)
+    ])
+    error_message = "reserved_concurrency must be a whole number of at least 1; 0 would switch the function off."
   }
 }
 
@@ -78,12 +75,12 @@ variable "maximum_concurrency" {
   nullable    = false
 
   validation {
-    condition     = var.maximum_concurrency >= 2 && var.maximum_concurrency <= 1000
-    error_message = "maximum_concurrency must be 2 to 1000, which is what Lambda allows."
+    condition     = var.maximum_concurrency >= 2 && var.maximum_concurrency <= 1000 && floor(var.maximum_concurrency) == var.maximum_concurrency
+    error_message = "maximum_concurrency must be a whole number from 2 to 1000, which is what Lambda allows."
   }
 
   validation {
-    condition     = var.functions.consumer.reserved_concurrency == null ? true : var.maximum_concurrency <= var.functions.consumer.reserved_concurrency
+    condition     = var.maximum_concurrency <= coalesce(local.functions.consumer.reserved_concurrency, var.maximum_concurrency)
     error_message = "maximum_concurrency must not be above the consumer's reserved_concurrency, or Lambda throttles it and messages end in the dead-letter queue."
   }
 }

@@ -1,59 +1,6 @@
-# What Chalice cannot say, merged over its own resources in chalice.tf.json.
+# What Chalice cannot say about the triggers, merged over its own resources in chalice.tf.json. The functions
+# are complete there: deploy/template.py writes them.
 # Source: https://developer.hashicorp.com/terraform/language/files/override
-
-resource "aws_lambda_function" "api_handler" {
-  function_name                  = var.functions["api"].name
-  memory_size                    = var.functions["api"].memory_mb
-  timeout                        = var.functions["api"].timeout_seconds
-  reserved_concurrent_executions = var.functions["api"].reserved_concurrency
-
-  logging_config {
-    log_format            = "JSON"
-    log_group             = var.functions["api"].log_group
-    application_log_level = var.log_level
-    system_log_level      = "INFO"
-  }
-
-  tracing_config {
-    mode = "Active"
-  }
-}
-
-resource "aws_lambda_function" "authorizer" {
-  function_name                  = var.functions["authorizer"].name
-  memory_size                    = var.functions["authorizer"].memory_mb
-  timeout                        = var.functions["authorizer"].timeout_seconds
-  reserved_concurrent_executions = var.functions["authorizer"].reserved_concurrency
-
-  logging_config {
-    log_format            = "JSON"
-    log_group             = var.functions["authorizer"].log_group
-    application_log_level = var.log_level
-    system_log_level      = "INFO"
-  }
-
-  tracing_config {
-    mode = "Active"
-  }
-}
-
-resource "aws_lambda_function" "on_sqs_message" {
-  function_name                  = var.functions["consumer"].name
-  memory_size                    = var.functions["consumer"].memory_mb
-  timeout                        = var.functions["consumer"].timeout_seconds
-  reserved_concurrent_executions = var.functions["consumer"].reserved_concurrency
-
-  logging_config {
-    log_format            = "JSON"
-    log_group             = var.functions["consumer"].log_group
-    application_log_level = var.log_level
-    system_log_level      = "INFO"
-  }
-
-  tracing_config {
-    mode = "Active"
-  }
-}
 
 resource "aws_lambda_event_source_mapping" "on_sqs_message-sqs-event-source" {
   event_source_arn                   = var.consumer.queue_arn

@@ -1,3 +1,5 @@
+# The outputs function_names and version are in chalice.tf.json.
+
 output "rest_api_id" {
   description = "Id of the REST API."
   value       = aws_api_gateway_rest_api.rest_api.id
@@ -6,15 +8,6 @@ output "rest_api_id" {
 output "deployment_id" {
   description = "Id of the newest deployment of the API, for a stage to serve."
   value       = aws_api_gateway_deployment.rest_api.id
-}
-
-output "function_names" {
-  description = "Names of the functions: api, authorizer, consumer."
-  value = {
-    api        = aws_lambda_function.api_handler.function_name
-    authorizer = aws_lambda_function.authorizer.function_name
-    consumer   = aws_lambda_function.on_sqs_message.function_name
-  }
 }
 
 # Only for the tests of the root module.

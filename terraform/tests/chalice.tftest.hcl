@@ -1,25 +1,28 @@
-# The API is deployed anew when, and only when, its definition changed.
+# The child module: what Chalice packed, as deploy/template.py rewrote it.
 
 mock_provider "aws" {
   source = "./tests/mocks"
 }
 
 variables {
-  api             = { name = "api", gateway_responses = { UNAUTHORIZED = { statusCode = "401" } } }
-  functions       = { for key in ["api", "authorizer", "consumer"] : key => { name = key, role_arn = "arn:aws:iam::111111111111:role/mock", log_group = key, memory_mb = 128, timeout_seconds = 20, reserved_concurrency = null } }
-  tables          = { product = "product", inventory = "inventory", processed_events = "records" }
-  consumer        = { queue_arn = "arn:aws:sqs:eu-central-1:111111111111:q", batch_size = 10, batch_window_seconds = 0, maximum_concurrency = 2, oms_events_queue_url = "https://oms" }
-  auth            = { issuer = "https://login.example.com", audience = "ims", jwks_url = "" }
-  record_ttl_days = 90
-  service_name    = "ims"
-  log_level       = "INFO"
+  api       = { name = "api", gateway_responses = { UNAUTHORIZED = { statusCode = "401" } } }
+  functions = { for key in jsondecode(file("chalice/chalice.tf.json")).locals.packaged_functions : key => { name = key, role_arn = "arn:aws:iam::111111111111:role/mock", log_group = key, memory_mb = 128, timeout_seconds = 20, reserved_concurrency = null, environment = {} } }
+  consumer  = { queue_arn = "arn:aws:sqs:eu-central-1:111111111111:q", batch_size = 10, batch_window_seconds = 0, maximum_concurrency = 2 }
+  log_level = "INFO"
 }
 
 run "made" {
   module {
     source = "./chalice"
   }
+
+  assert {
+    condition     = output.function_names == { for key, function in var.functions : key => function.name }
+    error_message = "every function is made, and has its name"
+  }
 }
+
+# The API is deployed anew when, and only when, its definition changed.
 
 run "same_definition" {
   command = plan
@@ -29,10 +32,8 @@ run "same_definition" {
   }
 
   variables {
-    functions       = { for key in ["api", "authorizer", "consumer"] : key => { name = key, role_arn = "arn:aws:iam::111111111111:role/mock", log_group = key, memory_mb = 2048, timeout_seconds = 25, reserved_concurrency = 7 } }
-    auth            = { issuer = "https://other.example.com", audience = "other", jwks_url = "" }
-    record_ttl_days = 100
-    log_level       = "DEBUG"
+    functions = { for key in jsondecode(file("chalice/chalice.tf.json")).locals.packaged_functions : key => { name = key, role_arn = "arn:aws:iam::111111111111:role/mock", log_group = key, memory_mb = 2048, timeout_seconds = 25, reserved_concurrency = 7, environment = { AUTH_ISSUER = "https://other.example.com" } } }
+    log_level = "DEBUG"
   }
 
   assert {
@@ -56,4 +57,34 @@ run "another_definition" {
     condition     = output.api_checksum != run.made.api_checksum
     error_message = "another definition deploys the API anew"
   }
+}
+
+# A function and its row go together.
+
+run "function_without_a_row" {
+  command = plan
+
+  module {
+    source = "./chalice"
+  }
+
+  variables {
+    functions = { api = { name = "api", role_arn = "arn:aws:iam::111111111111:role/mock", log_group = "api", memory_mb = 128, timeout_seconds = 20, reserved_concurrency = null, environment = {} } }
+  }
+
+  expect_failures = [var.functions]
+}
+
+run "row_without_a_function" {
+  command = plan
+
+  module {
+    source = "./chalice"
+  }
+
+  variables {
+    functions = { for key in concat(jsondecode(file("chalice/chalice.tf.json")).locals.packaged_functions, ["other"]) : key => { name = key, role_arn = "arn:aws:iam::111111111111:role/mock", log_group = key, memory_mb = 128, timeout_seconds = 20, reserved_concurrency = null, environment = {} } }
+  }
+
+  expect_failures = [var.functions]
 }

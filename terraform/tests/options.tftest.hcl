@@ -15,7 +15,11 @@ variables {
   oms_sender_arns = ["arn:aws:iam::222222222222:role/oms-order-service"]
   auth            = { issuer = "https://login.example.com", audience = "ims", jwks_url = "https://login.example.com/keys" }
 
-  functions                  = { consumer = { timeout_seconds = 120, reserved_concurrency = 20 } }
+  functions = {
+    api        = { timeout_seconds = 12 }
+    authorizer = { timeout_seconds = 1, memory_mb = 128 }
+    consumer   = { timeout_seconds = 120, reserved_concurrency = 20 }
+  }
   batch_size                 = 500
   batch_window_seconds       = 2
   maximum_concurrency        = 20
@@ -68,6 +72,11 @@ run "everything" {
   assert {
     condition     = module.chalice.event_source_mapping.batch_size == 500 && module.chalice.event_source_mapping.maximum_concurrency == 20
     error_message = "batch size and concurrency are as asked"
+  }
+
+  assert {
+    condition     = jsonencode(local.functions.api) == jsonencode({ name = "IMS-api", memory_mb = 1024, timeout_seconds = 12, reserved_concurrency = null })
+    error_message = "a function has what is given, and the defaults for the rest"
   }
 
   assert {

@@ -51,11 +51,31 @@ run "concurrency_of_one" {
   expect_failures = [var.maximum_concurrency]
 }
 
+run "concurrency_of_a_fraction" {
+  command = plan
+
+  variables {
+    maximum_concurrency = 2.5
+  }
+
+  expect_failures = [var.maximum_concurrency]
+}
+
 run "reserved_concurrency_of_zero" {
   command = plan
 
   variables {
     functions = { api = { reserved_concurrency = 0 } }
+  }
+
+  expect_failures = [var.functions]
+}
+
+run "reserved_concurrency_of_a_fraction" {
+  command = plan
+
+  variables {
+    functions = { api = { reserved_concurrency = 1.5 } }
   }
 
   expect_failures = [var.functions]
@@ -71,6 +91,36 @@ run "memory_too_small" {
   expect_failures = [var.functions]
 }
 
+run "memory_too_large" {
+  command = plan
+
+  variables {
+    functions = { consumer = { memory_mb = 10241 } }
+  }
+
+  expect_failures = [var.functions]
+}
+
+run "memory_of_a_fraction" {
+  command = plan
+
+  variables {
+    functions = { api = { memory_mb = 1024.5 } }
+  }
+
+  expect_failures = [var.functions]
+}
+
+run "function_unknown" {
+  command = plan
+
+  variables {
+    functions = { apis = { memory_mb = 1024 } }
+  }
+
+  expect_failures = [var.functions]
+}
+
 run "api_slower_than_api_gateway_waits" {
   command = plan
 
@@ -81,11 +131,61 @@ run "api_slower_than_api_gateway_waits" {
   expect_failures = [var.functions]
 }
 
+run "api_without_time_to_retry" {
+  command = plan
+
+  variables {
+    functions = { api = { timeout_seconds = 11 } }
+  }
+
+  expect_failures = [var.functions]
+}
+
+run "api_time_out_of_a_fraction" {
+  command = plan
+
+  variables {
+    functions = { api = { timeout_seconds = 12.5 } }
+  }
+
+  expect_failures = [var.functions]
+}
+
+run "authorizer_slower_than_api_gateway_waits" {
+  command = plan
+
+  variables {
+    functions = { authorizer = { timeout_seconds = 30 } }
+  }
+
+  expect_failures = [var.functions]
+}
+
+run "authorizer_without_time" {
+  command = plan
+
+  variables {
+    functions = { authorizer = { timeout_seconds = 0 } }
+  }
+
+  expect_failures = [var.functions]
+}
+
 run "consumer_without_time_to_retry" {
   command = plan
 
   variables {
-    functions = { consumer = { timeout_seconds = 10 } }
+    functions = { consumer = { timeout_seconds = 19 } }
+  }
+
+  expect_failures = [var.functions]
+}
+
+run "consumer_slower_than_lambda_allows" {
+  command = plan
+
+  variables {
+    functions = { consumer = { timeout_seconds = 901 } }
   }
 
   expect_failures = [var.functions]

@@ -144,15 +144,20 @@ run "permissions" {
   }
 
   assert {
-    condition     = length(toset(values(aws_iam_role.function)[*].name)) == 3 && alltrue([for role in values(aws_iam_role.function) : jsondecode(role.assume_role_policy).Statement[0].Principal == { Service = "lambda.amazonaws.com" }])
+    condition     = length(toset(values(aws_iam_role.function)[*].name)) == length(local.functions) && alltrue([for role in values(aws_iam_role.function) : jsondecode(role.assume_role_policy).Statement[0].Principal == { Service = "lambda.amazonaws.com" }])
     error_message = "each function has a role of its own, which only Lambda can take"
   }
 }
 
 run "functions" {
   assert {
-    condition     = output.function_names == { api = "IMS-api", authorizer = "IMS-authorizer", consumer = "IMS-consumer" }
+    condition     = output.function_names == { for key in keys(local.functions) : key => "IMS-${key}" }
     error_message = "the functions carry the stage's names"
+  }
+
+  assert {
+    condition     = can(regex("^[0-9]+\\.[0-9]+\\.[0-9]+$", output.version))
+    error_message = "the stage tells the application's version"
   }
 
   assert {
@@ -243,6 +248,16 @@ run "gateway_responses" {
 }
 
 run "operations" {
+  assert {
+    condition     = length(setsubtract([for pair in setproduct(keys(local.functions), ["errors", "throttles"]) : join("-", pair)], keys(aws_cloudwatch_metric_alarm.plain))) == 0
+    error_message = "every function has its alarms"
+  }
+
+  assert {
+    condition     = alltrue([for function in local.functions : strcontains(aws_cloudwatch_dashboard.this.dashboard_body, "\"AWS/Lambda\",\"Errors\",\"FunctionName\",\"${function.name}\"")])
+    error_message = "every function is on the dashboard"
+  }
+
   assert {
     condition     = alltrue([for alarm in concat(values(aws_cloudwatch_metric_alarm.plain), values(aws_cloudwatch_metric_alarm.computed)) : alarm.treat_missing_data == "notBreaching" && length(alarm.alarm_actions) == 0])
     error_message = "without a topic, alarms ring nowhere; silence alone is no alarm"

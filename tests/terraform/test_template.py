@@ -1,5 +1,6 @@
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,9 @@ def chalices(written_by_chalice: Template) -> Template:
 
 
 def test_what_provider_6_and_todays_terraform_refuse_is_gone(chalices: Template) -> None:
-    rewritten = template.rewrite(chalices)
+    rewritten = template.rewrite(chalices, "1.2.3")
 
-    assert set(rewritten) == {"locals", "resource"}
+    assert set(rewritten) == {"locals", "output", "resource"}
     assert set(rewritten["resource"]["aws_api_gateway_deployment"]["rest_api"]) == {
         "lifecycle",
         "rest_api_id",
@@ -37,13 +38,11 @@ def test_what_provider_6_and_todays_terraform_refuse_is_gone(chalices: Template)
 
 
 def test_what_matters_is_kept(chalices: Template) -> None:
-    resources = template.rewrite(chalices)["resource"]
+    resources = template.rewrite(chalices, "1.2.3")["resource"]
 
     functions = resources["aws_lambda_function"]
     assert {name: function["handler"] for name, function in functions.items()} == {
-        "api_handler": "app.app",
-        "authorizer": "app.authorizer",
-        "on_sqs_message": "app.on_sqs_message",
+        name: f"app.{name}" if name != "api_handler" else "app.app" for name in functions
     }
     assert all(function["architectures"] == ["arm64"] for function in functions.values())
     assert resources["aws_api_gateway_deployment"]["rest_api"]["lifecycle"] == {"create_before_destroy": True}
@@ -52,32 +51,109 @@ def test_what_matters_is_kept(chalices: Template) -> None:
     }
 
 
-def test_each_function_gets_the_environment_that_it_reads_and_no_other(chalices: Template) -> None:
-    functions = template.rewrite(chalices)["resource"]["aws_lambda_function"]
-    stock = {
-        "PRODUCT_TABLE_NAME",
-        "INVENTORY_TABLE_NAME",
-        "PROCESSED_EVENTS_TABLE_NAME",
-        "RECORD_TTL_DAYS",
-        "POWERTOOLS_SERVICE_NAME",
+def test_each_function_is_named_by_its_key_in_the_root_module(chalices: Template) -> None:
+    rewritten = template.rewrite(chalices, "1.2.3")
+    names = rewritten["output"]["function_names"]["value"]
+
+    assert rewritten["locals"]["packaged_functions"] == sorted(names)
+    assert (
+        names.items()
+        >= {
+            "api": "${aws_lambda_function.api_handler.function_name}",
+            "authorizer": "${aws_lambda_function.authorizer.function_name}",
+            "consumer": "${aws_lambda_function.on_sqs_message.function_name}",
+        }.items()
+    )
+
+
+def test_the_package_tells_its_version(chalices: Template) -> None:
+    assert template.rewrite(chalices, "1.2.3")["output"]["version"]["value"] == "1.2.3"
+
+
+@pytest.fixture(scope="module")
+def with_one_more(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    """What Chalice writes for this application with an empty function `sweep`, and nothing else changed."""
+    project = tmp_path_factory.mktemp("project")
+    package.copy_application(project, requirements=False)
+    with (project / "app.py").open("a") as source:
+        source.write(
+            '\n\n@app.lambda_function(name="sweep")\n'
+            "def sweep(event: dict[str, Any], context: Any) -> None:\n"
+            '    """Do nothing."""\n'
+        )
+    return package.run_chalice(project, tmp_path_factory.mktemp("out"))
+
+
+def test_a_new_function_is_complete_with_nothing_by_hand(with_one_more: Template) -> None:
+    rewritten = template.rewrite(with_one_more, "1.2.3")
+    (resources, output) = rewritten["resource"], rewritten["output"]
+    function = resources["aws_lambda_function"]["sweep"]
+
+    assert function.pop("runtime").startswith("python3.")
+    assert function == {
+        "architectures": ["arm64"],
+        "environment": {"variables": '${var.functions["sweep"].environment}'},
+        "filename": "${path.module}/deployment.zip",
+        "function_name": '${var.functions["sweep"].name}',
+        "handler": "app.sweep",
+        "logging_config": {
+            "application_log_level": "${var.log_level}",
+            "log_format": "JSON",
+            "log_group": '${var.functions["sweep"].log_group}',
+            "system_log_level": "INFO",
+        },
+        "memory_size": '${var.functions["sweep"].memory_mb}',
+        "publish": True,
+        "reserved_concurrent_executions": '${var.functions["sweep"].reserved_concurrency}',
+        "role": '${var.functions["sweep"].role_arn}',
+        "source_code_hash": '${filebase64sha256("${path.module}/deployment.zip")}',
+        "timeout": '${var.functions["sweep"].timeout_seconds}',
+        "tracing_config": {"mode": "Active"},
     }
-
-    assert {name: set(function["environment"]["variables"]) for name, function in functions.items()} == {
-        "api_handler": stock,
-        "authorizer": {"AUTH_ISSUER", "AUTH_AUDIENCE", "AUTH_JWKS_URL", "POWERTOOLS_SERVICE_NAME"},
-        "on_sqs_message": stock | {"OMS_EVENTS_QUEUE_URL"},
+    assert resources["aws_lambda_alias"]["sweep"] == {
+        "name": "live",
+        "function_name": "${aws_lambda_function.sweep.function_name}",
+        "function_version": "${aws_lambda_function.sweep.version}",
     }
+    assert output["function_names"]["value"]["sweep"] == "${aws_lambda_function.sweep.function_name}"
+    assert "sweep" in rewritten["locals"]["packaged_functions"]
 
 
-def test_nothing_in_the_package_belongs_to_one_environment(chalices: Template) -> None:
-    functions = template.rewrite(chalices)["resource"]["aws_lambda_function"].values()
+def test_a_new_function_changes_nothing_about_the_others(chalices: Template, with_one_more: Template) -> None:
+    before = template.rewrite(chalices, "1.2.3")
+    after = template.rewrite(with_one_more, "1.2.3")
+    for kind in ("aws_lambda_function", "aws_lambda_alias"):
+        del after["resource"][kind]["sweep"]
 
-    settings = [value for function in functions for value in function["environment"]["variables"].values()]
-    assert all(value.startswith("${var.") for value in [*settings, *(f["role"] for f in functions)])
+    assert after["resource"] == before["resource"]
+    assert after["locals"]["chalice_api_swagger"] == before["locals"]["chalice_api_swagger"]
+
+
+def test_every_function_is_as_complete_as_a_new_one(with_one_more: Template) -> None:
+    resources = template.rewrite(with_one_more, "1.2.3")["resource"]
+    functions = resources["aws_lambda_function"]
+
+    assert {frozenset(function) for function in functions.values()} == {frozenset(functions["sweep"])}
+    assert set(resources["aws_lambda_alias"]) == set(functions)
+
+
+def test_nothing_calls_by_alias(chalices: Template) -> None:
+    resources = template.rewrite(chalices, "1.2.3")["resource"]
+    del resources["aws_lambda_alias"]
+
+    assert "aws_lambda_alias" not in json.dumps(resources)
+
+
+def test_nothing_in_the_package_belongs_to_one_stage(chalices: Template) -> None:
+    functions = template.rewrite(chalices, "1.2.3")["resource"]["aws_lambda_function"].values()
+
+    for function in functions:
+        settings = [function["function_name"], function["role"], function["environment"]["variables"]]
+        assert all(value.startswith("${var.functions[") for value in settings)
 
 
 def test_every_route_but_health_asks_for_a_token(chalices: Template) -> None:
-    api = json.loads(template.rewrite(chalices)["locals"]["chalice_api_swagger"])
+    api = json.loads(template.rewrite(chalices, "1.2.3")["locals"]["chalice_api_swagger"])
     # A method without an operation of ours answers 405, to anybody.
     ours = {
         (path, method)
@@ -99,7 +175,7 @@ def test_the_same_template_is_rewritten_to_the_same_text(chalices: Template) -> 
     other = copy.deepcopy(chalices)
     other["locals"]["chalice_api_swagger"] = json.dumps(shuffled)
 
-    assert template.rewrite(chalices) == template.rewrite(other)
+    assert template.rewrite(chalices, "1.2.3") == template.rewrite(other, "1.2.3")
 
 
 def _at(document: Template, path: str) -> Template:
@@ -113,8 +189,11 @@ def _at(document: Template, path: str) -> Template:
     [
         ("", "module"),
         ("resource", "aws_sqs_queue"),
-        ("resource/aws_lambda_function", "on_timer"),
         ("resource/aws_lambda_function/authorizer", "layers"),
+        # Variables are the root module's to say.
+        ("resource/aws_lambda_function/authorizer", "environment"),
+        # A trigger needs an override of its own.
+        ("resource/aws_lambda_event_source_mapping", "sweep-sqs-event-source"),
         ("resource/aws_api_gateway_deployment/rest_api", "variables"),
         ("resource/aws_lambda_event_source_mapping/on_sqs_message-sqs-event-source", "scaling_config"),
         ("locals", "other"),
@@ -124,14 +203,13 @@ def test_what_is_not_known_stops_the_build_by_name(chalices: Template, where: st
     (_at(chalices, where) if where else chalices)[key] = {}
 
     with pytest.raises(template.UnknownTemplate, match=rf"unknown \['{key}'\]"):
-        template.rewrite(chalices)
+        template.rewrite(chalices, "1.2.3")
 
 
 @pytest.mark.parametrize(
     ("where", "key"),
     [
         ("resource", "aws_lambda_permission"),
-        ("resource/aws_lambda_function", "authorizer"),
         ("resource/aws_lambda_function/api_handler", "role"),
         ("resource/aws_api_gateway_rest_api/rest_api", "binary_media_types"),
         ("locals", "chalice_api_swagger"),
@@ -141,15 +219,32 @@ def test_what_is_missing_stops_the_build_by_name(chalices: Template, where: str,
     del _at(chalices, where)[key]
 
     with pytest.raises(template.UnknownTemplate, match=rf"missing \['{key}'\]"):
-        template.rewrite(chalices)
+        template.rewrite(chalices, "1.2.3")
 
 
-def test_a_reference_to_what_is_left_out_stops_the_build(chalices: Template) -> None:
-    function = _at(chalices, "resource/aws_lambda_function/authorizer")
-    function["environment"]["variables"]["HERE"] = "${data.aws_region.chalice.name}"
+@pytest.mark.parametrize(
+    "reference", ["data.aws_region.chalice.name", "aws_lambda_function.other.arn", "aws_sqs_queue.other.arn"]
+)
+def test_a_reference_to_what_is_left_out_stops_the_build(chalices: Template, reference: str) -> None:
+    _at(chalices, "resource/aws_lambda_permission/rest_api_invoke")["function_name"] = f"${{{reference}}}"
 
-    with pytest.raises(template.UnknownTemplate, match=r"data\.aws_region\.chalice\.name"):
-        template.rewrite(chalices)
+    with pytest.raises(template.UnknownTemplate, match=re.escape(reference)):
+        template.rewrite(chalices, "1.2.3")
+
+
+def test_a_function_that_a_trigger_calls_cannot_be_missing(chalices: Template) -> None:
+    del _at(chalices, "resource/aws_lambda_function")["authorizer"]
+
+    with pytest.raises(template.UnknownTemplate, match=r"aws_lambda_function\.authorizer"):
+        template.rewrite(chalices, "1.2.3")
+
+
+def test_two_functions_with_one_key_stop_the_build(chalices: Template) -> None:
+    functions = _at(chalices, "resource/aws_lambda_function")
+    functions["consumer"] = functions["on_sqs_message"]
+
+    with pytest.raises(template.UnknownTemplate, match="same key"):
+        template.rewrite(chalices, "1.2.3")
 
 
 def test_what_chalice_complains_about_is_shown(tmp_path: Path) -> None:
