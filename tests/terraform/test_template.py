@@ -72,13 +72,13 @@ def test_the_package_tells_its_version(chalices: Template) -> None:
 
 @pytest.fixture(scope="module")
 def with_one_more(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """What Chalice writes for this application with an empty function `sweep`, and nothing else changed."""
+    """What Chalice writes for this application with an empty function `one_more` and no other change."""
     project = tmp_path_factory.mktemp("project")
     package.copy_application(project, requirements=False)
     with (project / "app.py").open("a") as source:
         source.write(
-            '\n\n@app.lambda_function(name="sweep")\n'
-            "def sweep(event: dict[str, Any], context: Any) -> None:\n"
+            '\n\n@app.lambda_function(name="one_more")\n'
+            "def one_more(event: dict[str, Any], context: Any) -> None:\n"
             '    """Do nothing."""\n'
         )
     return package.run_chalice(project, tmp_path_factory.mktemp("out"))
@@ -87,43 +87,43 @@ def with_one_more(tmp_path_factory: pytest.TempPathFactory) -> Template:
 def test_a_new_function_is_complete_with_nothing_by_hand(with_one_more: Template) -> None:
     rewritten = template.rewrite(with_one_more, "1.2.3")
     (resources, output) = rewritten["resource"], rewritten["output"]
-    function = resources["aws_lambda_function"]["sweep"]
+    function = resources["aws_lambda_function"]["one_more"]
 
     assert function.pop("runtime").startswith("python3.")
     assert function == {
         "architectures": ["arm64"],
-        "environment": {"variables": '${var.functions["sweep"].environment}'},
+        "environment": {"variables": '${var.functions["one_more"].environment}'},
         "filename": "${path.module}/deployment.zip",
-        "function_name": '${var.functions["sweep"].name}',
-        "handler": "app.sweep",
+        "function_name": '${var.functions["one_more"].name}',
+        "handler": "app.one_more",
         "logging_config": {
             "application_log_level": "${var.log_level}",
             "log_format": "JSON",
-            "log_group": '${var.functions["sweep"].log_group}',
+            "log_group": '${var.functions["one_more"].log_group}',
             "system_log_level": "INFO",
         },
-        "memory_size": '${var.functions["sweep"].memory_mb}',
+        "memory_size": '${var.functions["one_more"].memory_mb}',
         "publish": True,
-        "reserved_concurrent_executions": '${var.functions["sweep"].reserved_concurrency}',
-        "role": '${var.functions["sweep"].role_arn}',
+        "reserved_concurrent_executions": '${var.functions["one_more"].reserved_concurrency}',
+        "role": '${var.functions["one_more"].role_arn}',
         "source_code_hash": '${filebase64sha256("${path.module}/deployment.zip")}',
-        "timeout": '${var.functions["sweep"].timeout_seconds}',
+        "timeout": '${var.functions["one_more"].timeout_seconds}',
         "tracing_config": {"mode": "Active"},
     }
-    assert resources["aws_lambda_alias"]["sweep"] == {
+    assert resources["aws_lambda_alias"]["one_more"] == {
         "name": "live",
-        "function_name": "${aws_lambda_function.sweep.function_name}",
-        "function_version": "${aws_lambda_function.sweep.version}",
+        "function_name": "${aws_lambda_function.one_more.function_name}",
+        "function_version": "${aws_lambda_function.one_more.version}",
     }
-    assert output["function_names"]["value"]["sweep"] == "${aws_lambda_function.sweep.function_name}"
-    assert "sweep" in rewritten["locals"]["packaged_functions"]
+    assert output["function_names"]["value"]["one_more"] == "${aws_lambda_function.one_more.function_name}"
+    assert "one_more" in rewritten["locals"]["packaged_functions"]
 
 
 def test_a_new_function_changes_nothing_about_the_others(chalices: Template, with_one_more: Template) -> None:
     before = template.rewrite(chalices, "1.2.3")
     after = template.rewrite(with_one_more, "1.2.3")
     for kind in ("aws_lambda_function", "aws_lambda_alias"):
-        del after["resource"][kind]["sweep"]
+        del after["resource"][kind]["one_more"]
 
     assert after["resource"] == before["resource"]
     assert after["locals"]["chalice_api_swagger"] == before["locals"]["chalice_api_swagger"]
@@ -133,7 +133,7 @@ def test_every_function_is_as_complete_as_a_new_one(with_one_more: Template) -> 
     resources = template.rewrite(with_one_more, "1.2.3")["resource"]
     functions = resources["aws_lambda_function"]
 
-    assert {frozenset(function) for function in functions.values()} == {frozenset(functions["sweep"])}
+    assert {frozenset(function) for function in functions.values()} == {frozenset(functions["one_more"])}
     assert set(resources["aws_lambda_alias"]) == set(functions)
 
 
@@ -193,7 +193,7 @@ def _at(document: Template, path: str) -> Template:
         # Variables are the root module's to say.
         ("resource/aws_lambda_function/authorizer", "environment"),
         # A trigger needs an override of its own.
-        ("resource/aws_lambda_event_source_mapping", "sweep-sqs-event-source"),
+        ("resource/aws_lambda_event_source_mapping", "other-sqs-event-source"),
         ("resource/aws_api_gateway_deployment/rest_api", "variables"),
         ("resource/aws_lambda_event_source_mapping/on_sqs_message-sqs-event-source", "scaling_config"),
         ("locals", "other"),
