@@ -11,7 +11,6 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from email.message import Message
 from typing import Any, Final, NamedTuple, cast
 from urllib.parse import parse_qs
 
@@ -25,7 +24,9 @@ from local.journal import journal
 Authorizer = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 
 STAGE: Final = "api"
-_LAMBDA_MILLISECONDS: Final = 10_000
+# The time limits of the deployed functions, as in terraform/variables_functions.tf by default.
+API_SECONDS: Final = 15
+AUTHORIZER_SECONDS: Final = 10
 
 # As in the gateway responses of the deployed API. Its own answer to a route that does not exist is 403
 # "Missing Authentication Token", which the gateway response turns into 404.
@@ -36,12 +37,17 @@ NOT_FOUND: Final = Problem(404, "NOT_FOUND", "Not found")
 
 
 class Request(NamedTuple):
-    """An HTTP request as it came in; `target` is path and query, still percent-encoded."""
+    """An HTTP request as it came in; `path` and `query` are still percent-encoded."""
 
     method: str
-    target: str
-    headers: Message
+    path: str
+    query: str
+    headers: list[tuple[str, str]]
     body: bytes
+
+    def header(self, name: str) -> str | None:
+        """The last value of the header `name`, which is in lower case; None without one."""
+        return next((value for each, value in reversed(self.headers) if each.lower() == name), None)
 
 
 class Answer(NamedTuple):
@@ -61,7 +67,7 @@ class Refusal(Exception):
         self.problem = problem
 
 
-_NO_BEARER: Final = "A good bearer token is required."
+_NO_BEARER: Final = "A valid bearer token is required."
 _FAILED: Final = Refusal(INTERNAL, "Something went wrong on our side; the request_id finds it in the logs.")
 
 
@@ -79,8 +85,8 @@ class Gateway:
         request_id = str(uuid.uuid4())
         try:
             event = self._event(request, request_id)
-            self._authorize(event)
-            result = self._app(event, _context("api_handler"))
+            self._authorize(event, request.header("authorization"))
+            result = self._app(event, _context("api_handler", API_SECONDS))
         except Refusal as refusal:
             return problem(refusal, request_id)
         except Exception:  # noqa: BLE001 - AWS turns whatever a function raises into a 5XX
@@ -99,18 +105,17 @@ class Gateway:
 
         Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
         """
-        path, _, query = request.target.partition("?")
-        route, parameters = self._route(request.method, path)
-        queries = parse_qs(query, keep_blank_values=True)
+        route, parameters = self._route(request.method, request.path)
+        queries = parse_qs(request.query, keep_blank_values=True)
+        headers: dict[str, list[str]] = {}
+        for name, value in request.headers:
+            headers.setdefault(name, []).append(value)
         return {
             "resource": route,
-            "path": path,
+            "path": request.path,
             "httpMethod": request.method,
-            "headers": dict(request.headers.items()),
-            "multiValueHeaders": {
-                name: request.headers.get_all(name)
-                for name in request.headers.keys()  # noqa: SIM118 - a Message
-            },
+            "headers": {name: values[-1] for name, values in headers.items()},
+            "multiValueHeaders": headers,
             "queryStringParameters": {name: values[-1] for name, values in queries.items()} or None,
             "multiValueQueryStringParameters": queries or None,
             "pathParameters": parameters or None,
@@ -118,14 +123,14 @@ class Gateway:
             "requestContext": {
                 "resourcePath": route,
                 "httpMethod": request.method,
-                "path": path,  # as behind a custom domain: the URL here does not name the stage
+                "path": request.path,  # as behind a custom domain: the URL here does not name the stage
                 "stage": STAGE,
                 "apiId": LocalARNBuilder.LOCAL_API_ID,
                 "accountId": LocalARNBuilder.LOCAL_ACCOUNT_ID,
                 "requestId": request_id,
                 "requestTimeEpoch": int(time.time() * 1000),
                 "protocol": "HTTP/1.1",
-                "identity": {"sourceIp": HOST, "userAgent": request.headers.get("User-Agent")},
+                "identity": {"sourceIp": HOST, "userAgent": request.header("user-agent")},
             },
             **_body(request.body),
         }
@@ -139,8 +144,8 @@ class Gateway:
         pairs = zip(route.split("/"), parts, strict=True)
         return route, {want[1:-1]: part for want, part in pairs if want.startswith("{")}
 
-    def _authorize(self, event: dict[str, Any]) -> None:
-        """Ask the route's authorizer, and put what it says of the caller into `event`.
+    def _authorize(self, event: dict[str, Any], token: str | None) -> None:
+        """Ask the route's authorizer about `token`, and put what it says of the caller into `event`.
 
         Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-use-lambda-authorizer.html
         """
@@ -148,13 +153,12 @@ class Gateway:
         authorizer = cast(Authorizer | None, self._app.routes[event["resource"]][method].authorizer)
         if authorizer is None:
             return
-        headers = {name.lower(): value for name, value in event["headers"].items()}
-        if not (token := headers.get("authorization")):
+        if not token:
             raise Refusal(UNAUTHORIZED, _NO_BEARER)
         arn = LocalARNBuilder().build_arn(method, event["path"])
         asked = {"type": "TOKEN", "authorizationToken": token, "methodArn": arn}
         try:
-            said = authorizer(asked, _context("authorizer"))
+            said = authorizer(asked, _context("authorizer", AUTHORIZER_SECONDS))
         except Exception as error:
             if str(error) == "Unauthorized":
                 raise Refusal(UNAUTHORIZED, _NO_BEARER) from error
@@ -210,7 +214,7 @@ def _body(body: bytes) -> dict[str, Any]:
         return {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
 
 
-def _context(function: str) -> LambdaContext:
+def _context(function: str, seconds: int) -> LambdaContext:
     return LambdaContext(
-        function_name=f"ims-local-{function}", memory_size=512, max_runtime_ms=_LAMBDA_MILLISECONDS
+        function_name=f"ims-local-{function}", memory_size=512, max_runtime_ms=seconds * 1000
     )

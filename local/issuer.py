@@ -67,7 +67,7 @@ class Issuer:
     def answer(self, request: Request) -> Answer:
         """Answer an HTTP request: the JWKS, or 404."""
         request_id = str(uuid.uuid4())
-        if (request.method, request.target) != ("GET", _PATH):
+        if (request.method, request.path) != ("GET", _PATH):
             return problem(
                 Refusal(Problem(404, "NOT_FOUND", "Not found"), "Only the JWKS is here."), request_id
             )

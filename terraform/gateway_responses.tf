@@ -4,7 +4,7 @@
 locals {
   problems = {
     bad_request  = { status = 400, code = "VALIDATION_ERROR", title = "Invalid request", detail = "The request could not be read." }
-    unauthorized = { status = 401, code = "UNAUTHORIZED", title = "Unauthorized", detail = "A good bearer token is required." }
+    unauthorized = { status = 401, code = "UNAUTHORIZED", title = "Unauthorized", detail = "A valid bearer token is required." }
     forbidden    = { status = 403, code = "FORBIDDEN", title = "Forbidden", detail = "The bearer token lacks the scope for this call." }
     no_route     = { status = 404, code = "NOT_FOUND", title = "Not found", detail = "There is no such route." }
     too_large    = { status = 413, code = "REQUEST_TOO_LARGE", title = "Request too large", detail = "The request is larger than API Gateway takes." }
