@@ -53,6 +53,7 @@ def make_app() -> Chalice:
     def echo(name: str) -> Any:
         assert app.current_request
         event = app.current_request.to_original_event()
+        assert app.current_request.lambda_context
         seconds = app.current_request.lambda_context.get_remaining_time_in_millis() / 1000
         return {"name": name, "event": event, "seconds": seconds}
 
@@ -369,6 +370,11 @@ def test_many_connections_may_stay_open(port: int) -> None:
         connection.close()
 
 
+def connection_to(bound: socket.socket) -> http.client.HTTPConnection:
+    host, port = bound.getsockname()
+    return http.client.HTTPConnection(host, port, timeout=10)
+
+
 def answer_after(seconds: float, request: Request) -> Answer:
     time.sleep(seconds)
     return Answer(200, {}, request.path.encode(), "an id")
@@ -378,8 +384,8 @@ def test_it_stops_at_once_whoever_is_connected_and_leaves_nothing_behind() -> No
     before = threading.active_count()
     bound = listen()
     address = bound.getsockname()
+    idle = connection_to(bound)
     with serving(partial(answer_after, 0), bound):
-        idle = http.client.HTTPConnection(*address, timeout=10)
         assert ask(idle, "GET", "/").status == 200
         silent = socket.create_connection(address, timeout=10)
         began = time.monotonic()
@@ -394,7 +400,7 @@ def test_it_stops_at_once_whoever_is_connected_and_leaves_nothing_behind() -> No
 
 def test_a_request_in_flight_is_answered_before_the_stop() -> None:
     bound = listen()
-    connection = http.client.HTTPConnection(*bound.getsockname(), timeout=10)
+    connection = connection_to(bound)
     with serving(partial(answer_after, 0.3), bound):
         connection.request("GET", "/slow")
         time.sleep(0.1)
