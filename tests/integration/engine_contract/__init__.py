@@ -1,1 +1,1 @@
-"""One suite for the in-memory engines and for the embedded AWS: what holds for one holds for the other."""
+"""One suite for the engines in memory, the embedded AWS and moto: what holds for one holds for all."""

@@ -2,19 +2,21 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
-from tests.support.engines import fake_stage
+from local.stage import Stage
+from tests.support.engines import FakeStage, fake_stage
+from tests.support.engines.moto_stage import moto_stage
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A stage, in memory or embedded, and its time."""
+    """A stage on one of the engines, and its time."""
 
     kind: str
-    stage: Any
+    stage: Stage | FakeStage
     wait: Callable[[float], None]
 
     @property
@@ -27,11 +29,11 @@ class World:
 
     @property
     def stock(self) -> str:
-        return str(self.stage.tables.inventory_table)
+        return self.stage.tables.inventory_table
 
     @property
     def records(self) -> str:
-        return str(self.stage.tables.processed_events_table)
+        return self.stage.tables.processed_events_table
 
     def put(self, sku: str, **attributes: dict[str, Any]) -> None:
         self.dynamodb.put_item(TableName=self.stock, Item={"sku": {"S": sku}, **attributes})
@@ -42,23 +44,42 @@ class World:
         return answer.get("Item")  # type: ignore[no-any-return]
 
 
-@pytest.fixture(params=["memory", "embedded"])
+@pytest.fixture(params=["memory", "embedded", "moto"])
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    """Both engines, one after the other."""
-    if request.param == "memory":
-        stage = fake_stage(visibility_seconds=2, max_receive_count=3)
-        yield World("memory", stage, stage.clock.advance)
-    else:
-        yield World("embedded", request.getfixturevalue("stage"), time.sleep)
+    """Each engine, one after the other."""
+    match request.param:
+        case "memory":
+            stage = fake_stage(visibility_seconds=2, max_receive_count=3)
+            yield World("memory", stage, stage.clock.advance)
+        case "embedded":
+            yield World("embedded", request.getfixturevalue("stage"), time.sleep)
+        case "moto":
+            with moto_stage() as real:
+                yield World("moto", real, time.sleep)  # moto reads the real clock
+
+
+class Differs(Protocol):
+    """`differs(reason)`: the test must fail on that engine; with `when`, only if that is true."""
+
+    def __call__(self, reason: str, *, when: bool = True) -> None: ...
+
+
+def _differs(request: pytest.FixtureRequest, *, here: bool, strict: bool) -> Differs:
+    def differs(reason: str, *, when: bool = True) -> None:
+        if here and when:
+            request.applymarker(pytest.mark.xfail(reason=reason, strict=strict))
+
+    return differs
 
 
 @pytest.fixture
-def ministack_differs(request: pytest.FixtureRequest, world: World) -> Callable[[str], None]:
+def ministack_differs(request: pytest.FixtureRequest, world: World) -> Differs:
     """Say where MiniStack is not as AWS is; the in-memory engine must be as AWS is."""
+    ours = "AWS_ENDPOINT_URL" not in os.environ  # another endpoint may be better than MiniStack
+    return _differs(request, here=world.kind == "embedded", strict=ours)
 
-    def differs(reason: str) -> None:
-        if world.kind == "embedded":
-            ours = "AWS_ENDPOINT_URL" not in os.environ  # another endpoint may be better than MiniStack
-            request.applymarker(pytest.mark.xfail(reason=reason, strict=ours))
 
-    return differs
+@pytest.fixture
+def moto_differs(request: pytest.FixtureRequest, world: World) -> Differs:
+    """Say where moto is not as AWS is."""
+    return _differs(request, here=world.kind == "moto", strict=True)

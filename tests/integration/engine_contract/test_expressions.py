@@ -5,7 +5,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.integration.engine_contract.assertions import invalid, n, s
-from tests.integration.engine_contract.conftest import World
+from tests.integration.engine_contract.conftest import Differs, World
+from tests.integration.engine_contract.moto_reasons import OWN_ERRORS, UNCHECKED_CONDITION
 
 VALUES = {
     ":four": n(4),
@@ -94,7 +95,8 @@ CONDITIONS = {
 }
 
 
-def test_conditions_on_an_item(world: World) -> None:
+def test_conditions_on_an_item(world: World, moto_differs: Differs) -> None:
+    moto_differs("moto compares values of two types as Python does: with TypeError")
     world.put(
         "A",
         quantity=n(5),
@@ -121,8 +123,11 @@ def test_conditions_on_no_item(world: World, condition: str, expected: bool) -> 
     assert holds(world, condition) is expected
 
 
-def test_what_is_missing_does_not_even_equal_what_is_missing(world: World, ministack_differs: Any) -> None:
+def test_what_is_missing_does_not_even_equal_what_is_missing(
+    world: World, ministack_differs: Differs, moto_differs: Differs
+) -> None:
     ministack_differs("MiniStack finds two missing attributes equal; AWS does not")
+    moto_differs("moto finds two missing attributes equal; AWS does not")
     world.put("A")
     assert not holds(world, "gone = lost")
     assert holds(world, "gone <> lost")
@@ -179,17 +184,44 @@ MISTAKES: dict[str, dict[str, Any]] = {
     },
 }
 NOT_CHECKED = {"a character that is none", "an order of truths", "a prefix that is a number", "arithmetic"}
+MOTO_FAILS_ON = {
+    "half an expression",
+    "two expressions",
+    "a character that is none",
+    "arithmetic",
+    "a value that is not there",
+    "another value that is not there",
+    "a name that is not there",
+    "a value that is no number",
+}
+MOTO_TAKES = {
+    "no expression",
+    "a value too many",
+    "no names",
+    "values without an expression",
+    "an order of truths",
+    "a prefix that is a number",
+    "bounds the wrong way round",
+}
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_in_a_condition_is_invalid(world: World, ministack_differs: Any, mistake: str) -> None:
-    if mistake in NOT_CHECKED:
-        ministack_differs("MiniStack takes some conditions that cannot be for false; AWS refuses them")
+def test_a_mistake_in_a_condition_is_invalid(
+    world: World, ministack_differs: Differs, moto_differs: Differs, mistake: str
+) -> None:
+    ministack_differs(
+        "MiniStack takes some conditions that cannot be for false; AWS refuses them",
+        when=mistake in NOT_CHECKED,
+    )
+    moto_differs(OWN_ERRORS, when=mistake in MOTO_FAILS_ON)
+    moto_differs(UNCHECKED_CONDITION, when=mistake in MOTO_TAKES)
     request = {"TableName": world.stock, "Key": {"sku": s("A")}, **MISTAKES[mistake]}
     assert invalid(world.dynamodb.delete_item, **request)
 
 
-def test_a_mistake_names_what_is_wrong(world: World) -> None:
+def test_a_mistake_names_what_is_wrong(world: World, moto_differs: Differs) -> None:
+    moto_differs(UNCHECKED_CONDITION)
+
     def message(**request: Any) -> str:
         return invalid(world.dynamodb.delete_item, TableName=world.stock, Key={"sku": s("A")}, **request)
 

@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from tests.integration.engine_contract.assertions import code, invalid, n, refused, s
-from tests.integration.engine_contract.conftest import World
+from tests.integration.engine_contract.conftest import Differs, World
+from tests.integration.engine_contract.moto_reasons import NUMBERS_AS_TEXT, OWN_ERRORS, UNCHECKED_VALUE
 
 WORLD = {"sku": s("A"), "quantity": n(5), "note": s("é"), "tags": {"M": {"a": n(1), "b": {"L": [s("x")]}}}}
 
@@ -41,7 +42,10 @@ def test_what_a_caller_does_to_an_answer_or_a_request_leaves_the_table_alone(wor
         ("1E-2", "0.01"),
     ],
 )
-def test_a_number_is_kept_in_its_plainest_form(world: World, given: str, kept: str) -> None:
+def test_a_number_is_kept_in_its_plainest_form(
+    world: World, moto_differs: Differs, given: str, kept: str
+) -> None:
+    moto_differs(NUMBERS_AS_TEXT)
     world.put("A", price=n(given))
     found = world.get("A")
     assert found is not None
@@ -49,12 +53,14 @@ def test_a_number_is_kept_in_its_plainest_form(world: World, given: str, kept: s
 
 
 @pytest.mark.parametrize("text", ["", "abc", "1,5", "NaN", "Infinity", "0x10", "1_000"])
-def test_what_is_not_a_number_is_refused(world: World, text: str) -> None:
+def test_what_is_not_a_number_is_refused(world: World, moto_differs: Differs, text: str) -> None:
+    moto_differs("moto takes what Python's Decimal takes", when=text == "1_000")
     item = {"sku": s("A"), "price": n(text)}
     assert "numeric value" in invalid(world.dynamodb.put_item, TableName=world.stock, Item=item)
 
 
-def test_a_number_has_38_digits_at_the_most(world: World) -> None:
+def test_a_number_has_38_digits_at_the_most(world: World, moto_differs: Differs) -> None:
+    moto_differs(NUMBERS_AS_TEXT)
     world.put("A", price=n("9" * 38))
     item = {"sku": s("A"), "price": n("9" * 39)}
     assert "38 significant digits" in invalid(world.dynamodb.put_item, TableName=world.stock, Item=item)
@@ -63,12 +69,20 @@ def test_a_number_has_38_digits_at_the_most(world: World) -> None:
 @pytest.mark.parametrize(
     "value", [{}, {"S": "a", "N": "1"}, {"SS": []}, {"NS": ["1", "1.0"]}, {"SS": ["a", "a"]}]
 )
-def test_a_value_of_no_or_two_types_or_a_bad_set_is_refused(world: World, value: dict[str, object]) -> None:
+def test_a_value_of_no_or_two_types_or_a_bad_set_is_refused(
+    world: World, moto_differs: Differs, value: dict[str, object]
+) -> None:
+    moto_differs(OWN_ERRORS, when=not value)
+    moto_differs(UNCHECKED_VALUE, when=bool(value) and value != {"SS": []})
     assert invalid(world.dynamodb.put_item, TableName=world.stock, Item={"sku": s("A"), "x": value})
 
 
 @pytest.mark.parametrize("key", [{}, {"id": s("A")}, {"sku": s("A"), "x": s("y")}, {"sku": n(1)}])
-def test_a_key_of_another_schema_is_refused(world: World, key: dict[str, object]) -> None:
+def test_a_key_of_another_schema_is_refused(
+    world: World, moto_differs: Differs, key: dict[str, object]
+) -> None:
+    moto_differs("moto answers an empty key with the words Validation Exception", when=not key)
+    moto_differs("moto's GetItem does not check the type of a key", when=key == {"sku": n(1)})
     message = invalid(world.dynamodb.get_item, TableName=world.stock, Key=key)
     assert message == "The provided key element does not match the schema"
 
@@ -85,7 +99,8 @@ def test_a_key_has_2048_bytes_at_the_most(world: World) -> None:
     assert invalid(world.dynamodb.put_item, TableName=world.stock, Item={"sku": s("é" * 1025)})
 
 
-def test_an_item_has_400_kb_at_the_most(world: World) -> None:
+def test_an_item_has_400_kb_at_the_most(world: World, moto_differs: Differs) -> None:
+    moto_differs("moto's LimitedSizeDict ends at 405,000 bytes; AWS at 409,600")
     room = 400 * 1024 - len("sku") - len("A") - len("text")
     world.put("A", text=s("x" * room))
     item = {"sku": s("A"), "text": s("x" * (room + 1))}

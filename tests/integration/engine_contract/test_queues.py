@@ -4,7 +4,8 @@ import pytest
 from botocore.exceptions import ParamValidationError
 
 from tests.integration.engine_contract.assertions import code, refused
-from tests.integration.engine_contract.conftest import World
+from tests.integration.engine_contract.conftest import Differs, World
+from tests.integration.engine_contract.moto_reasons import UNCHECKED_BODY
 
 MIB = 1024 * 1024
 TYPE = {"type": {"DataType": "String", "StringValue": "InventoryReserved"}}
@@ -81,7 +82,7 @@ def test_a_deleted_message_is_gone(world: World) -> None:
     assert receive(world) == []
 
 
-def test_a_second_deletion_succeeds(world: World, ministack_differs: Any) -> None:
+def test_a_second_deletion_succeeds(world: World, ministack_differs: Differs) -> None:
     ministack_differs("MiniStack refuses to delete what is deleted; on AWS it is no error")
     send(world, "x")
     [message] = receive(world)
@@ -89,8 +90,11 @@ def test_a_second_deletion_succeeds(world: World, ministack_differs: Any) -> Non
     delete(world, message)
 
 
-def test_only_the_latest_receipt_handle_deletes(world: World, ministack_differs: Any) -> None:
+def test_only_the_latest_receipt_handle_deletes(
+    world: World, ministack_differs: Differs, moto_differs: Differs
+) -> None:
     ministack_differs("MiniStack refuses an old receipt handle; on AWS the call succeeds and nothing happens")
+    moto_differs("moto deletes with every receipt handle that the message ever had")
     send(world, "x")
     [old] = receive(world, VisibilityTimeout=0)
     [new] = receive(world, VisibilityTimeout=0)
@@ -119,8 +123,11 @@ def test_visibility_can_be_changed(world: World) -> None:
     assert receive(world) == []
 
 
-def test_what_is_not_in_flight_has_no_visibility_to_change(world: World, ministack_differs: Any) -> None:
+def test_what_is_not_in_flight_has_no_visibility_to_change(
+    world: World, ministack_differs: Differs, moto_differs: Differs
+) -> None:
     ministack_differs("MiniStack hides a message that is visible again; AWS refuses to")
+    moto_differs("moto hides a message that is visible again; AWS refuses to")
     send(world, "x")
     [message] = receive(world, VisibilityTimeout=0)
     change = {"QueueUrl": world.stage.inventory_queue_url, "ReceiptHandle": message["ReceiptHandle"]}
@@ -142,7 +149,8 @@ def test_visibility_of_a_batch_is_changed_each_alone(world: World) -> None:
     assert len(receive(world)) == 1
 
 
-def test_a_message_goes_to_the_dlq_after_three_receives(world: World) -> None:
+def test_a_message_goes_to_the_dlq_after_three_receives(world: World, moto_differs: Differs) -> None:
+    moto_differs("moto has no attribute DeadLetterQueueSourceArn")
     send(world, "x")
     for count in ("1", "2", "3"):
         [message] = receive(world, VisibilityTimeout=0)
@@ -198,7 +206,8 @@ def test_a_batch_is_sent_and_deleted_entry_by_entry(world: World) -> None:
     assert (failed["Id"], failed["Code"], failed["SenderFault"]) == ("3", "ReceiptHandleIsInvalid", True)
 
 
-def test_an_entry_that_sqs_does_not_take_fails_alone(world: World) -> None:
+def test_an_entry_that_sqs_does_not_take_fails_alone(world: World, moto_differs: Differs) -> None:
+    moto_differs(UNCHECKED_BODY)
     entries = [{"Id": "0", "MessageBody": "good"}, {"Id": "1", "MessageBody": "bad \x00"}]
     answer = world.sqs.send_message_batch(QueueUrl=world.stage.inventory_queue_url, Entries=entries)
     assert [entry["Id"] for entry in answer["Successful"]] == ["0"]
@@ -236,8 +245,11 @@ def test_a_message_has_1_mib_at_the_most(world: World) -> None:
     assert code(world.sqs.send_message, QueueUrl=url, MessageBody="x" * (MIB + 1)) == "InvalidParameterValue"
 
 
-def test_attributes_count_for_the_size(world: World, ministack_differs: Any) -> None:
+def test_attributes_count_for_the_size(
+    world: World, ministack_differs: Differs, moto_differs: Differs
+) -> None:
     ministack_differs("MiniStack counts only the body")
+    moto_differs(UNCHECKED_BODY)
     url = world.stage.inventory_queue_url
     request = {"QueueUrl": url, "MessageBody": "x" * MIB, "MessageAttributes": TYPE}
     assert code(world.sqs.send_message, **request) == "InvalidParameterValue"
@@ -246,7 +258,8 @@ def test_attributes_count_for_the_size(world: World, ministack_differs: Any) -> 
 
 
 @pytest.mark.parametrize(("body", "expected"), [("", "MissingParameter"), ("\x01", "InvalidMessageContents")])
-def test_a_bad_body_is_refused(world: World, body: str, expected: str) -> None:
+def test_a_bad_body_is_refused(world: World, moto_differs: Differs, body: str, expected: str) -> None:
+    moto_differs(UNCHECKED_BODY)
     url = world.stage.inventory_queue_url
     assert code(world.sqs.send_message, QueueUrl=url, MessageBody=body) == expected
 

@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from tests.integration.engine_contract.assertions import code, invalid, n, refused, s
-from tests.integration.engine_contract.conftest import World
+from tests.integration.engine_contract.conftest import Differs, World
+from tests.integration.engine_contract.moto_reasons import NO_TOKENS, OWN_ERRORS, WHOLE_INVALID
 
 
 def take(world: World, sku: str, units: int, **more: Any) -> dict[str, Any]:
@@ -138,7 +139,8 @@ def test_there_are_1_to_100_actions(world: World) -> None:
     assert "Item" not in world.dynamodb.get_item(TableName=world.records, Key={"order_id": s("p0")})
 
 
-def test_all_items_together_have_4_mb_at_the_most(world: World) -> None:
+def test_all_items_together_have_4_mb_at_the_most(world: World, moto_differs: Differs) -> None:
+    moto_differs("moto does not add up the sizes of a transaction's items")
     text = s("x" * 390_000)
     write(world, *(record(world, f"o{i}", text=text) for i in range(10)))
     more = [record(world, f"p{i}", text=text) for i in range(11)]
@@ -164,10 +166,12 @@ UNDOABLE = {
 
 @pytest.mark.parametrize("message", UNDOABLE)
 def test_an_update_that_cannot_be_done_cancels_with_a_validation_error(
-    world: World, ministack_differs: Any, message: str
+    world: World, ministack_differs: Differs, moto_differs: Differs, message: str
 ) -> None:
-    if "incorrect data type" in message:
-        ministack_differs("MiniStack adds to text as if nothing were wrong")
+    ministack_differs(
+        "MiniStack adds to text as if nothing were wrong", when="incorrect data type" in message
+    )
+    moto_differs(WHOLE_INVALID)
     world.put("A", **UNDOABLE[message])
     grow = take(
         world,
@@ -185,7 +189,8 @@ def test_a_failed_condition_comes_before_what_the_update_could_not_do(world: Wor
     assert cancelled(world, take(world, "A", 1))[0]["Code"] == "ConditionalCheckFailed"
 
 
-def test_a_key_of_the_wrong_type_cancels(world: World) -> None:
+def test_a_key_of_the_wrong_type_cancels(world: World, moto_differs: Differs) -> None:
+    moto_differs(WHOLE_INVALID)
     wrong = take(world, "A", 1, Key={"sku": n(1)})
     put = {"Put": {"TableName": world.stock, "Item": {"sku": n(2)}}}
     reasons = cancelled(world, wrong, put, record(world, "o"))
@@ -197,11 +202,12 @@ def test_an_empty_key_is_invalid(world: World) -> None:
     assert invalid(world.dynamodb.transact_write_items, TransactItems=[wrong])
 
 
-def test_an_action_is_of_some_kind(world: World) -> None:
+def test_an_action_is_of_some_kind(world: World, moto_differs: Differs) -> None:
+    moto_differs(OWN_ERRORS)
     assert invalid(world.dynamodb.transact_write_items, TransactItems=[{}])
 
 
-def test_an_action_is_of_one_kind(world: World, ministack_differs: Any) -> None:
+def test_an_action_is_of_one_kind(world: World, ministack_differs: Differs) -> None:
     ministack_differs("MiniStack does one of two kinds and forgets the other")
     both = {**take(world, "A", 1), **record(world, "o")}
     assert invalid(world.dynamodb.transact_write_items, TransactItems=[both])
@@ -213,19 +219,24 @@ def test_a_table_that_is_not_there_is_not_found(world: World) -> None:
     assert code(call, TransactItems=[missing]) == "ResourceNotFoundException"
 
 
-def test_a_repeated_token_does_nothing_more(world: World) -> None:
+def test_a_repeated_token_does_nothing_more(world: World, moto_differs: Differs) -> None:
+    moto_differs(NO_TOKENS)
     world.put("A", quantity=n(5))
     for _ in range(3):
         write(world, take(world, "A", 2), ClientRequestToken="once")
     assert world.get("A") == {"sku": s("A"), "quantity": n(3)}
 
 
-def test_a_repeated_token_succeeds_even_if_its_condition_no_longer_holds(world: World) -> None:
+def test_a_repeated_token_succeeds_even_if_its_condition_no_longer_holds(
+    world: World, moto_differs: Differs
+) -> None:
+    moto_differs(NO_TOKENS)
     for _ in range(2):
         write(world, record(world, "o"), ClientRequestToken="once")
 
 
-def test_a_token_of_another_request_is_refused(world: World) -> None:
+def test_a_token_of_another_request_is_refused(world: World, moto_differs: Differs) -> None:
+    moto_differs(NO_TOKENS)
     world.put("A", quantity=n(5))
     write(world, take(world, "A", 1), ClientRequestToken="once")
     call = world.dynamodb.transact_write_items
@@ -243,7 +254,8 @@ def test_a_token_of_a_cancelled_transaction_may_be_tried_again(world: World) -> 
     assert world.get("A") == {"sku": s("A"), "quantity": n(0)}
 
 
-def test_a_token_has_36_characters_at_the_most(world: World) -> None:
+def test_a_token_has_36_characters_at_the_most(world: World, moto_differs: Differs) -> None:
+    moto_differs(NO_TOKENS)
     call = world.dynamodb.transact_write_items
     assert invalid(call, TransactItems=[record(world, "o")], ClientRequestToken="x" * 37)
 

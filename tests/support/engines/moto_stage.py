@@ -1,0 +1,34 @@
+"""A stage on moto, in this process, for tests with one thread.
+
+moto answers the clients' calls before they are sent. It takes the calls to AWS's own addresses and leaves
+all others alone, so a client of the embedded AWS works beside it.
+Source: https://docs.getmoto.org/en/latest/docs/getting_started.html
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+from unittest.mock import patch
+
+from moto import mock_aws
+
+from local.stage import REGION, Stage, open_stage
+
+_ADDRESSES: Final = {
+    "AWS_ENDPOINT_URL_DYNAMODB": f"https://dynamodb.{REGION}.amazonaws.com",
+    "AWS_ENDPOINT_URL_SQS": f"https://sqs.{REGION}.amazonaws.com",
+}
+_ACCOUNT: Final = "123456789012"  # moto has all in this one; it forgets all at the end
+
+
+@contextmanager
+def moto_stage() -> Iterator[Stage]:
+    """Yield fresh tables and queues; moto forgets them at the end."""
+    # The stage brings its own credentials, so moto need not change those in the environment.
+    with mock_aws(config={"core": {"mock_credentials": False}}):
+        with patch.dict(os.environ, _ADDRESSES):
+            stage = open_stage(_ADDRESSES["AWS_ENDPOINT_URL_DYNAMODB"], _ACCOUNT)
+        yield stage
+        stage.dynamodb.close()
+        stage.sqs.close()
