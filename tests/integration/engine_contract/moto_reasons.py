@@ -1,4 +1,4 @@
-"""Why moto 5.2.5 differs from AWS, where one cause explains several cases; each names the place in moto."""
+"""Why moto 5.2.5 differs from AWS, where one cause explains several cases."""
 
 from typing import Final
 

@@ -1,7 +1,8 @@
 """A stage on moto, in this process, for tests with one thread.
 
 moto answers the clients' calls before they are sent. It takes the calls to AWS's own addresses and leaves
-all others alone, so a client of the embedded AWS works beside it.
+all others alone, so a client of the embedded AWS works beside it. Import this before any client is built:
+boto3's session takes moto's handler when it is made, and keeps it.
 Source: https://docs.getmoto.org/en/latest/docs/getting_started.html
 """
 
@@ -25,8 +26,8 @@ _ACCOUNT: Final = "123456789012"  # moto has all in this one; it forgets all at 
 @contextmanager
 def moto_stage() -> Iterator[Stage]:
     """Yield fresh tables and queues; moto forgets them at the end."""
-    # The stage brings its own credentials, so moto need not change those in the environment.
-    with mock_aws(config={"core": {"mock_credentials": False}}):
+    # The stage brings its own credentials, and a new session would take most of the time.
+    with mock_aws(config={"core": {"mock_credentials": False, "reset_boto3_session": False}}):
         with patch.dict(os.environ, _ADDRESSES):
             stage = open_stage(_ADDRESSES["AWS_ENDPOINT_URL_DYNAMODB"], _ACCOUNT)
         yield stage
