@@ -1,7 +1,7 @@
 """moto patches botocore for the whole process, so these see that it keeps to its own stage."""
 
 from local.stage import Stage
-from tests.engines.moto_stage import moto_stage
+from tests.support.engines.moto_stage import moto_stage
 
 
 def items(stage: Stage) -> int:

@@ -1,20 +1,35 @@
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
 from chalicelib.store.adjustments import Adjustments
+from local.stage import Stage
 from tests.support.engines import FakeStage, Network, Scripted, fake_stage
+from tests.support.engines.moto_stage import moto_stage
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on moto too if it speaks to a repository alone: it names neither `stage` nor `script`."""
+    named = inspect.signature(metafunc.function).parameters
+    if "client" in metafunc.fixturenames and not {"stage", "script"} & named.keys():
+        metafunc.parametrize("stage", ["memory", "moto"], indirect=True)
+
+
 @pytest.fixture
-def stage() -> FakeStage:
-    """Empty tables in memory."""
-    return fake_stage(record=True)
+def stage(request: pytest.FixtureRequest) -> Iterator[FakeStage | Stage]:
+    """Empty tables, in memory unless the parameter is "moto"."""
+    if getattr(request, "param", "memory") == "moto":
+        with moto_stage() as stage:
+            yield stage
+    else:
+        yield fake_stage(record=True)
 
 
 @pytest.fixture
@@ -24,13 +39,13 @@ def script() -> Scripted:
 
 
 @pytest.fixture
-def client(stage: FakeStage, script: Scripted) -> DynamoDBClient:
+def client(stage: FakeStage | Stage, script: Scripted) -> DynamoDBClient:
     """The stage's DynamoDB behind a network that follows `script`."""
-    made: DynamoDBClient = Network(script).client(stage.dynamodb)
-    return made
+    client: DynamoDBClient = Network(script).client(stage.dynamodb)
+    return client
 
 
 @pytest.fixture
-def adjustments(client: DynamoDBClient, stage: FakeStage) -> Adjustments:
+def adjustments(client: DynamoDBClient, stage: FakeStage | Stage) -> Adjustments:
     """Changes of the stage's stock, tried three times without waiting."""
     return Adjustments(client, stage.tables, lambda: iter(range(3)))
