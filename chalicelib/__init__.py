@@ -1,5 +1,3 @@
-"""The IMS application."""
+"""The Inventory Management System: products and stock for an order system."""
 
-from typing import Final
-
-__version__: Final = "1.1.0"
+__version__ = "1.1.0"
