@@ -1,3 +1,5 @@
-"""The Inventory Management System: products and stock for an order system."""
+"""The IMS application."""
 
-__version__ = "1.1.0"
+from typing import Final
+
+__version__: Final = "1.1.0"
