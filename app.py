@@ -1,11 +1,15 @@
 """The map of every entry point: REST routes, the authorizer and the consumer of the inventory queue."""
 
-from typing import Any
+from typing import Any, cast
 
-from chalice.app import AuthRequest, Chalice, Request, Response, SQSEvent
+from chalice.app import AuthRequest, Chalice, SQSEvent
 
-from chalicelib import auth, consumer
-from chalicelib.api import http, inventory, products, reservations
+from chalicelib import __version__, bootstrap
+from chalicelib.api import inventory, products, reservations
+from chalicelib.api.routing import Call, Reply, Router
+from chalicelib.contracts import requests, responses
+from chalicelib.handlers import authorizer as token_authorizer
+from chalicelib.handlers import inventory_queue
 
 # The application logs for itself; Chalice's handler would print each line again.
 app = Chalice(app_name="ims", configure_logs=False)
@@ -13,78 +17,90 @@ app = Chalice(app_name="ims", configure_logs=False)
 
 @app.authorizer(ttl_seconds=60)
 def authorizer(request: AuthRequest) -> dict[str, Any]:
-    """Answer API Gateway which routes the bearer token opens."""
-    return auth.authorize(request.token, request.method_arn)
+    """Tell API Gateway which routes the bearer token opens."""
+    return token_authorizer.authorize(request.token, request.method_arn, bootstrap.verifier())
 
 
-# The real queue's ARN is set by Terraform; Chalice only wants one of the right form.
+# Terraform sets the real queue's ARN; Chalice only wants one of the right form.
 @app.on_sqs_message(queue_arn="arn:aws:sqs:us-east-1:000000000000:IMS-InventoryQueue", name="on_sqs_message")
 def on_sqs_message(event: SQSEvent) -> dict[str, Any]:
-    """Settle a batch of orders; answers which messages SQS shall deliver again."""
-    return consumer.handle(event.to_dict(), event.context)
+    """Settle a batch of orders; returns which messages SQS must redeliver."""
+    return inventory_queue.handle(event.to_dict(), cast(Any, event.context), bootstrap.consumer())
 
 
-route = http.router(app, authorizer)
+route = Router(app, authorizer)
 
 
-@route("POST", "/products")
-def create_product(request: Request) -> Response:
-    return products.create(request)
+@route("POST", "/products", takes=requests.CreateProduct, gives=responses.Product, status=201)
+def create_product(call: Call[requests.CreateProduct]) -> Reply:
+    """Create a product, with a stock of 0."""
+    return products.create(call, bootstrap.products())
 
 
-@route("GET", "/products")
-def list_products(request: Request) -> Response:
-    return products.list_page(request)
+@route("GET", "/products", takes=requests.ListProducts, gives=responses.ProductPage)
+def list_products(call: Call[requests.ListProducts]) -> responses.ProductPage:
+    """List products, page by page."""
+    return products.list_page(call, bootstrap.products(), bootstrap.stock())
 
 
-@route("GET", "/products/{sku}")
-def get_product(_: Request, sku: str) -> Response:
-    return products.get(sku)
+@route("GET", "/products/{sku}", takes=requests.OneSku, gives=responses.Product)
+def get_product(call: Call[requests.OneSku]) -> responses.Product:
+    """Read a product and its stock."""
+    return products.get(call, bootstrap.products())
 
 
-@route("PATCH", "/products/{sku}")
-def change_product(request: Request, sku: str) -> Response:
-    return products.change(request, sku)
+@route("PATCH", "/products/{sku}", takes=requests.ChangeProduct, gives=responses.Product)
+def change_product(call: Call[requests.ChangeProduct]) -> responses.Product:
+    """Change a product."""
+    return products.change(call, bootstrap.products(), bootstrap.stock())
 
 
-@route("DELETE", "/products/{sku}")
-def delete_product(_: Request, sku: str) -> Response:
-    return products.delete(sku)
+@route("DELETE", "/products/{sku}", takes=requests.OneSku, status=204)
+def delete_product(call: Call[requests.OneSku]) -> None:
+    """Delete a product that has no stock."""
+    products.delete(call, bootstrap.products())
 
 
-@route("GET", "/inventory")
-def list_inventory(request: Request) -> Response:
-    return inventory.list_page(request)
+@route("GET", "/inventory", takes=requests.ListStock, gives=responses.StockPage)
+def list_inventory(call: Call[requests.ListStock]) -> responses.StockPage:
+    """List stock levels, page by page."""
+    return inventory.list_page(call, bootstrap.stock())
 
 
-@route("POST", "/inventory/check")
-def check_availability(request: Request) -> Response:
-    return inventory.check(request)
+@route("POST", "/inventory/check", takes=requests.CheckAvailability, gives=responses.Availability)
+def check_availability(call: Call[requests.CheckAvailability]) -> responses.Availability:
+    """Tell whether items are available."""
+    return inventory.check(call, bootstrap.stock())
 
 
-@route("GET", "/inventory/{sku}")
-def get_stock(_: Request, sku: str) -> Response:
-    return inventory.get(sku)
+@route("GET", "/inventory/{sku}", takes=requests.OneSku, gives=responses.Stock)
+def get_stock(call: Call[requests.OneSku]) -> responses.Stock:
+    """Read the stock of a SKU."""
+    return inventory.get(call, bootstrap.stock())
 
 
-@route("PUT", "/inventory/{sku}")
-def set_stock(request: Request, sku: str) -> Response:
-    return inventory.set_quantity(request, sku)
+@route("PUT", "/inventory/{sku}", takes=requests.SetStock, gives=responses.Stock)
+def set_stock(call: Call[requests.SetStock]) -> responses.Stock:
+    """Set the stock of a SKU."""
+    return inventory.set_quantity(call, bootstrap.stock_changes())
 
 
-@route("POST", "/inventory/{sku}/adjustments")
-def adjust_stock(request: Request, sku: str) -> Response:
-    return inventory.adjust(request, sku)
+@route("POST", "/inventory/{sku}/adjustments", takes=requests.AdjustStock, gives=responses.Stock)
+def adjust_stock(call: Call[requests.AdjustStock]) -> responses.Stock:
+    """Add to the stock of a SKU, or take from it."""
+    return inventory.adjust(call, bootstrap.stock_changes())
 
 
-@route("GET", "/reservations/{order_id}")
-def get_reservation(_: Request, order_id: str) -> Response:
-    return reservations.get(order_id)
+@route("GET", "/reservations/{order_id}", takes=requests.OneOrder, gives=responses.Reservation)
+def get_reservation(call: Call[requests.OneOrder]) -> responses.Reservation:
+    """Tell what became of an order."""
+    return reservations.get(call, bootstrap.orders())
 
 
-@route("GET", "/health", token=False)
-def health(_: Request) -> Response:
-    return http.json_response({"status": "ok"})
+@route("GET", "/health", gives=responses.Health, needs_token=False)
+def get_health(_: Call[requests.NoInput]) -> responses.Health:
+    """Report that the API is up, and its version."""
+    return responses.Health(status="ok", version=__version__)
 
 
-http.refuse_other_methods(app)
+route.refuse_other_methods()

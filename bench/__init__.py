@@ -1,1 +1,1 @@
-"""Proof of the speed that the README claims: `make bench`."""
+"""The benchmarks behind the numbers in docs/performance.md: `make bench` runs them."""

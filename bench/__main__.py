@@ -1,4 +1,4 @@
-"""`python -m bench`: race the consumers and print the tables; see docs/performance.md."""
+"""`python -m bench`: compares the consumers and prints the tables; see docs/performance.md."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from local.emulator import running
 
 
 def main() -> None:
-    """Run the rows that the arguments name, print tables, write JSON and a chart."""
+    """Run the short or the full list of rows, print tables, and write JSON and a chart."""
     parser = arguments("bench", __doc__)
-    parser.add_argument("--rounds", type=int, help="rounds of 100 orders a row")
+    parser.add_argument("--rounds", type=int, help="number of rounds of 100 orders in each row")
     options = parser.parse_args()
     rows = SHORT if options.short else FULL
     began = time.monotonic()
@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def measure(rows: list[Row], rounds: int) -> list[Result]:
-    """Race all contestants in each row, on one embedded AWS."""
+    """Run all contestants in each row, on one embedded AWS."""
     results = []
     with running() as emulator:
         stages = Stages(emulator.endpoint_url)

@@ -1,7 +1,8 @@
-"""`python -m bench.api`: each route in this process against its calls by a bare client, as products grow.
+"""`python -m bench.api`: times each route against its AWS calls alone, with a growing number of products.
 
-The calls that a route makes are recorded and replayed by an equal client in an account of its own, in turns.
-What the route adds is the time that it spends outside its calls: less noisy than the difference of the two.
+Each route runs in this process. Its AWS calls are recorded, then replayed by an identical client (bare) in
+another account. The time that the route adds is the time outside its AWS calls, which is less noisy than the
+difference between route and replay.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from local.stage import Stage, open_stage
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Milliseconds for one call of a route and for its calls to AWS alone."""
+    """Milliseconds of one request to a route, and of its AWS calls alone (bare)."""
 
     route: str
     products: int
@@ -42,23 +43,23 @@ class Timing:
 
 
 class Bench:
-    """The app on a stage, and a bare client on a second one with the same content."""
+    """The app on one stage, and a bare client on a second stage with the same data."""
 
     def __init__(self, app_stage: Stage, bare_stage: Stage) -> None:
         os.environ.update(app_stage.env)
-        # Not at the top: the app reads its environment when it is imported.
+        # The import is here because the app reads its environment when it is imported.
         from app import app
-        from chalicelib import clients
+        from chalicelib import bootstrap
 
         self._app = app
         self._meter = Meter(latency=0)
-        self._meter.watch(clients.dynamodb())
-        clients.dynamodb().meta.events.register("provide-client-params", self._enter)
-        clients.dynamodb().meta.events.register("after-call", self._leave)
+        self._meter.watch(bootstrap.dynamodb())
+        bootstrap.dynamodb().meta.events.register("provide-client-params", self._enter)
+        bootstrap.dynamodb().meta.events.register("after-call", self._leave)
         self._floor = Floor({"dynamodb": bare_stage.dynamodb})
 
     def time(self, call: Call, products: int, count: int, first: int = 0) -> Timing:
-        """Make `count` calls, numbered from `first`, each followed by its bare calls."""
+        """Send `count` requests, numbered from `first`, each followed by its bare AWS calls."""
         context = Context()
         for warm_up in range(first, first + 5):
             self._once(call, warm_up, context)
@@ -82,10 +83,10 @@ class Bench:
         self._meter.start()
         self._in_calls = 0.0
         began = time.perf_counter()
-        answer = self._app(event, context)
+        response = self._app(event, context)
         whole = time.perf_counter() - began
         added = whole - self._in_calls
-        assert answer["statusCode"] < 400, f"{call.title}: {answer['body']}"
+        assert response["statusCode"] < 400, f"{call.title}: {response['body']}"
         began = time.perf_counter()
         for recorded in self._meter.calls:
             self._floor.handle(recorded, None)
@@ -100,7 +101,7 @@ class Bench:
 
 
 def load(stage: Stage, first: int, last: int) -> None:
-    """Add products number `first` up to but without `last`, with stock."""
+    """Add the products `first` to `last` - 1, with stock."""
     numbers = range(first, last)
     for start in range(0, len(numbers), 25):
         puts: Any = [{"PutRequest": {"Item": _product(number)}} for number in numbers[start : start + 25]]
@@ -120,7 +121,7 @@ def _product(number: int) -> dict[str, Any]:
 
 
 def order(stage: Stage) -> None:
-    """Leave one order's record for `GET /reservations/{order_id}`."""
+    """Write the record of one order, for `GET /reservations/{order_id}`."""
     stage.dynamodb.put_item(
         TableName=stage.tables.processed_events_table,
         Item={
@@ -137,7 +138,7 @@ def order(stage: Stage) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Send what is printed to the null device."""
+    """Discard all output to standard output."""
     sys.stdout.flush()
     kept, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
@@ -151,7 +152,7 @@ def quiet() -> Iterator[None]:
 
 
 def growing() -> list[Call]:
-    """The routes whose work could grow with the catalogue."""
+    """The routes whose time could grow with the number of products."""
     page = {"limit": "100"}
     return [
         Call("GET", "/products", query=lambda _: page, note=" (100)"),
@@ -161,7 +162,7 @@ def growing() -> list[Call]:
 
 
 def main() -> None:
-    """Time each route, then those that list and check as products are added; print tables, write JSON."""
+    """Time each route, then lists and checks with ever more products; print tables and write JSON."""
     options = arguments("bench.api", __doc__).parse_args()
     count = 40 if options.short else 300
     sizes = (100, 1_000) if options.short else (100, 1_000, 10_000, 100_000)
@@ -183,7 +184,7 @@ def main() -> None:
 
 
 def show(timings: Sequence[Timing]) -> str:
-    """Each route and its overhead."""
+    """A table of each route and the time that it adds."""
     head = ["route", "AWS calls", "p50 ms", "p99 ms", "requests/s", "bare p50", "bare p99", "added p50"]
     return table(
         head,
@@ -201,7 +202,7 @@ def show(timings: Sequence[Timing]) -> str:
 
 
 def show_growth(timings: Sequence[Timing]) -> str:
-    """How routes grow with the number of products."""
+    """A table of the routes by the number of products."""
     head = ["one page or check", "products", "AWS calls", "p50 ms", "bare p50", "added p50"]
     return table(
         head,

@@ -1,4 +1,4 @@
-"""The results as one SVG: how many times the usual way's orders a second each contestant settles."""
+"""The results as one SVG: the orders per second of each contestant, as a multiple of the usual way."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DOTS: Final = (
 
 
 def svg(results: Sequence[Result]) -> str:
-    """A dot for each contestant in each row, on a logarithmic scale."""
+    """Draw a dot for each contestant in each row, on a logarithmic scale."""
     height = _TOP + _LINE * len(results) + 20
     return "\n".join(
         [

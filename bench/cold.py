@@ -1,7 +1,7 @@
-"""`python -m bench.cold`: what a cold start spends on imports, by package, and what Powertools adds to it.
+"""`python -m bench.cold`: measures the imports of a cold start, by package, and what Powertools adds to them.
 
-Each import runs in a fresh interpreter, in turns; medians of CPU time, which is what an import spends.
-Bytecode is there, as it is in the deployment's zip.
+Each import runs in a new interpreter, in turns. The results are medians of CPU time, since that is what an
+import needs. The bytecode exists already, as in the deployed zip.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ held, began = memory(), time.process_time()
 {work}
 print((time.process_time() - began) * 1000, memory() - held)
 """
-# Powertools' place is taken by objects that take every call and do nothing.
+# Objects that accept every call and do nothing replace Powertools.
 _WITHOUT_POWERTOOLS: Final = """
 import types
 class Nothing:
@@ -50,22 +50,22 @@ _CASES: Final = {
     "import app, without Powertools": (_WITHOUT_POWERTOOLS, "import app"),
     "then the consumer, with boto3 and both clients": (
         "import app",
-        "from chalicelib import clients; clients.consumer()",
+        "from chalicelib import bootstrap; bootstrap.consumer()",
     ),
     "then the API, with boto3 and one client": (
         "import app",
-        "from chalicelib import clients; clients.products()",
+        "from chalicelib import bootstrap; bootstrap.products()",
     ),
     "then the authorizer, with cryptography": (
         "import app",
-        "from chalicelib import clients; clients.verifier()",
+        "from chalicelib import bootstrap; bootstrap.verifier()",
     ),
 }
 _LINE: Final = re.compile(r"import time:\s*(\d+) \|\s*\d+ \|\s*([\w.]+)")
 
 
 def main() -> None:
-    """Measure each case and each package, print tables, write JSON."""
+    """Measure each case and each package, print tables, and write JSON."""
     options = arguments("bench.cold", __doc__).parse_args()
     runs = 3 if options.short else 15
     laps: dict[str, list[tuple[float, float]]] = {case: [] for case in _CASES}
@@ -85,9 +85,9 @@ def main() -> None:
 
 
 def by_package(listing: str) -> dict[str, float]:
-    """Milliseconds that each top-level package spent on its own modules, from `-X importtime`'s listing.
+    """Milliseconds that each top-level package spent on its own modules, from the output of `-X importtime`.
 
-    What the standard library spends is one entry, whoever asked for it.
+    The standard library is one entry, whichever package imported it.
     """
     spent: dict[str, float] = defaultdict(float)
     for own, module in _LINE.findall(listing):
@@ -98,7 +98,7 @@ def by_package(listing: str) -> dict[str, float]:
 
 
 def show(cases: dict[str, tuple[float, float]], packages: dict[str, float]) -> str:
-    """Both tables, and what Powertools adds."""
+    """Return both tables, and the share that Powertools adds."""
     (whole, _), (without, _) = list(cases.values())[:2]
     largest = sorted(packages.items(), key=lambda entry: -entry[1])
     return "\n\n".join(

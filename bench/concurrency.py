@@ -1,8 +1,8 @@
-"""`python -m bench.concurrency`: 1, 4 and 16 consumers on one hot SKU; conflicts, and what backing off does.
+"""`python -m bench.concurrency`: measures 1, 4 and 16 consumers on one hot SKU, with and without backoff.
 
-Consumers are threads, since the model of conflicts must see every transaction in flight, and since 16
-processes on a few cores would measure the scheduler. Each call takes `LATENCY` seconds more, as on AWS, and a
-consumer spends most of its time waiting for them.
+The consumers are threads, because the model of conflicts must see every transaction in flight, and because 16
+processes on a few cores would measure the scheduler. Each call takes `LATENCY` seconds more, as on AWS. A
+consumer spends most of its time waiting for these calls.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CONSUMERS: Final = (1, 4, 16)
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What a number of consumers did to one hot SKU."""
+    """The result of a number of consumers on one hot SKU."""
 
     way: str
     consumers: int
@@ -40,7 +40,7 @@ class Measurement:
 
 
 def no_pause(_: float) -> None:
-    """Try again at once."""
+    """Retry at once."""
 
 
 WAYS: Final[tuple[tuple[str, str, int, Sleep], ...]] = (
@@ -53,7 +53,7 @@ WAYS: Final[tuple[tuple[str, str, int, Sleep], ...]] = (
 
 
 def main() -> None:
-    """Run each way with each number of consumers, print a table, write JSON."""
+    """Run each way with each number of consumers, print a table, and write JSON."""
     options = arguments("bench.concurrency", __doc__).parse_args()
     seconds, ways, numbers = (1.0, WAYS[:3], CONSUMERS[:2]) if options.short else (6.0, WAYS, CONSUMERS)
     accounts = itertools.count(400_000_000_000)
@@ -72,8 +72,8 @@ def main() -> None:
                     text,
                     consumers,
                     tally.settled / took,
-                    conflicts.tried / max(1, tally.settled),
-                    conflicts.refused / conflicts.tried,
+                    conflicts.attempts / max(1, tally.settled),
+                    conflicts.refused / conflicts.attempts,
                     tally.left / (tally.settled + tally.left),
                     percentiles[49] * 1000,
                     percentiles[98] * 1000,

@@ -1,4 +1,4 @@
-"""Consumers as threads on one hot SKU, under a model of DynamoDB's transaction conflicts."""
+"""Runs consumers as threads on one hot SKU, with a model of DynamoDB's transaction conflicts."""
 
 from __future__ import annotations
 
@@ -19,13 +19,11 @@ from bench.conflicts import Conflicts
 from bench.null_report import NullReport
 from bench.orders import Orders, Row
 from bench.usual import Steps
+from chalicelib.aws.deadline import Deadline, full_jitter
 from chalicelib.consumer.consumer import Consumer
-from chalicelib.consumer.outbox import THREADS
-from chalicelib.consumer.pace import Pace
-from chalicelib.consumer.publisher import Publisher
-from chalicelib.core.backoff import full_jitter
-from chalicelib.core.inbox import Message
-from chalicelib.store.transactions import OrderStore
+from chalicelib.consumer.delivery import THREADS, Publisher
+from chalicelib.consumer.inbox import Message
+from chalicelib.store.order_store import OrderStore
 from local.stage import Stage
 
 _LIMIT_SECONDS: Final = 30.0
@@ -33,13 +31,13 @@ Sleep = Callable[[float], None]
 
 
 class Settle(Protocol):
-    """Settles a batch of messages; returns how many are left to SQS."""
+    """Settles a batch of messages; returns how many SQS has to redeliver."""
 
     def __call__(self, bodies: list[str]) -> int: ...
 
 
 class HotSkuStage:
-    """A stage with one hot SKU, and clients whose calls take `latency` seconds more and may conflict."""
+    """A stage with one hot SKU, and clients whose calls take `latency` seconds longer and may conflict."""
 
     def __init__(self, stage: Stage, latency: float) -> None:
         config = Config(max_pool_connections=128, retries={"mode": "standard", "total_max_attempts": 2})
@@ -61,7 +59,7 @@ class HotSkuStage:
         self._stage = stage
 
     def ours(self, sleep: Sleep) -> Settle:
-        """A consumer of ours, which waits between tries by `sleep`."""
+        """Our consumer, which calls `sleep` between its tries."""
         store = OrderStore(self.dynamodb, self._stage.tables)
         publisher = Publisher(self.sqs, self._stage.oms_queue_url)
         consumer = Consumer(
@@ -74,15 +72,15 @@ class HotSkuStage:
 
         def settle(bodies: list[str]) -> int:
             until = time.monotonic() + _LIMIT_SECONDS
-            pace = Pace(remaining=lambda: until - time.monotonic(), reserve=10, sleep=sleep)
+            deadline = Deadline(remaining=lambda: until - time.monotonic(), margin=10, sleep=sleep)
             now = int(time.time() * 1000)
             messages = [Message(str(number), body, now, 1) for number, body in enumerate(bodies)]
-            return len(consumer.settle(messages, pace))
+            return len(consumer.settle(messages, deadline))
 
         return settle
 
     def usual(self, sleep: Sleep) -> Settle:
-        """The usual way, order by order, with our backoff where a transaction is refused."""
+        """The usual way, order by order, with our backoff after a refused transaction."""
         steps = Steps(self.dynamodb, self.sqs, self._stage.tables, self._stage.oms_queue_url)
         rng = Random()
 
@@ -106,7 +104,7 @@ class HotSkuStage:
 
 
 class Tally:
-    """What many consumers did."""
+    """The sums over all consumers."""
 
     def __init__(self) -> None:
         self.settled = 0
@@ -115,7 +113,7 @@ class Tally:
         self._lock = threading.Lock()
 
     def add(self, settled: int, left: int, seconds: float) -> None:
-        """One batch is done."""
+        """Count one batch that has ended."""
         with self._lock:
             self.settled += settled
             self.left += left
@@ -125,7 +123,7 @@ class Tally:
 def run_consumers(consumers: list[Settle], batch: int, seconds: float) -> tuple[Tally, float]:
     """Let each of `consumers` settle batches, each in its own thread, until `seconds` are over.
 
-    Returns what they did and how many seconds it took, the last batches included.
+    Returns the sums and the seconds that it took, including the last batches.
     """
     tally = Tally()
     start = threading.Barrier(len(consumers))

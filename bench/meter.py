@@ -1,4 +1,4 @@
-"""Watches each contestant's clients in the same way: notes, counts and delays their calls."""
+"""Watches each contestant's clients in the same way: records, counts and delays their calls."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.units import Call
 
 @dataclass(frozen=True, slots=True)
 class Lap:
-    """What a contestant did with one round's work; times in seconds, memory in bytes since its start."""
+    """One round of a contestant: times in seconds, and the peak of its memory so far in bytes."""
 
     seconds: float
     cpu: float
@@ -23,14 +23,14 @@ class Lap:
 
 @dataclass
 class Meter:
-    """Watches clients; `latency` seconds are added to each request."""
+    """Watches clients, and delays each request by `latency` seconds."""
 
     latency: float
     calls: list[Call] = field(default_factory=list)
     requests: int = 0
 
     def watch(self, client: Any) -> None:
-        """Hook into a boto3 client."""
+        """Register with the events of a boto3 client."""
         client.meta.events.register("provide-client-params", self._note)
         client.meta.events.register("before-send", self._send)
 
@@ -40,7 +40,7 @@ class Meter:
         self.requests = 0
 
     def _note(self, params: dict[str, Any], model: Any, **_: Any) -> None:
-        # A copy of the outermost level: botocore adds an idempotency token to it.
+        # A shallow copy, since botocore adds an idempotency token to the parameters.
         self.calls.append((model.service_model.service_name, model.name, dict(params)))
 
     def _send(self, **_: Any) -> None:

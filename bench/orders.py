@@ -1,4 +1,4 @@
-"""What every contestant gets: the stock at the start, and orders as SQS events of the real shape."""
+"""The input of every contestant: the initial stock, and orders as SQS events in the format of Lambda."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ Event = dict[str, Any]
 
 
 class Spread(StrEnum):
-    """How demand is spread over the SKUs."""
+    """The distribution of demand over the SKUs."""
 
     EVEN = "even"
     ZIPF = "Zipf 1.1"
 
 
 class Level(StrEnum):
-    """How much stock there is at the start of each round."""
+    """The stock at the start of each round."""
 
     ALL = "in stock"
     HALF = "half sold out"  # every other SKU has none
-    RUNS_OUT = "runs out midway"  # each SKU has half of what the round asks of it
+    RUNS_OUT = "runs out midway"  # each SKU has half of the units that the round orders
     NONE = "all sold out"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of the table: what is ordered, from which stock, and how slow each call to AWS is."""
+    """One row of the table: the orders, the stock, and the added latency of each AWS call."""
 
     batch: int
     skus: int
@@ -48,7 +48,7 @@ class Row:
 
     @property
     def stock_name(self) -> str:
-        """Rows of the same name share their stock; duplicates are apart, since threads take theirs twice."""
+        """Rows with the same name share their stock, but not those with duplicates: threads take it twice."""
         return f"{self.skus} {self.level} {self.duplicates}"
 
 
@@ -58,14 +58,14 @@ def sku(number: int) -> str:
 
 
 def stock(row: Row) -> Iterator[tuple[str, int]]:
-    """What each SKU of `row` has before the first round."""
+    """The stock of each SKU of `row` before the first round."""
     for number in range(row.skus):
         empty = row.level is Level.NONE or (row.level is Level.HALF and number % 2 == 1)
         yield sku(number), 0 if empty else PLENTY
 
 
 def half_of(bodies: Sequence[str]) -> dict[str, int]:
-    """Half of what `bodies` ask of each SKU, rounded up."""
+    """Half of the units that `bodies` order of each SKU, rounded up."""
     asked: dict[str, int] = {}
     for body in bodies:
         for line in json.loads(body)["items"]:
@@ -74,7 +74,7 @@ def half_of(bodies: Sequence[str]) -> dict[str, int]:
 
 
 class Orders:
-    """An endless supply of orders for `row`: the same for each contestant, since `seed` decides."""
+    """An endless series of orders for `row`; the same `seed` gives the same orders."""
 
     def __init__(self, row: Row, seed: int) -> None:
         self._rng = random.Random(seed)
@@ -85,7 +85,7 @@ class Orders:
         self._cumulative = list(itertools.accumulate(weights))
 
     def bodies(self, count: int) -> list[str]:
-        """The next `count` messages; with duplicates, a tenth of them come a second time."""
+        """The next `count` messages; if the row has duplicates, a tenth of them are redeliveries."""
         fresh = count - count // 10 if self._row.duplicates else count
         bodies = [self._order() for _ in range(fresh)]
         for _ in range(count - fresh):
@@ -110,7 +110,7 @@ class Orders:
 
 
 def events(bodies: Sequence[str], batch: int) -> list[Event]:
-    """`bodies` as the events that Lambda would hand over; a body that came before is a redelivery.
+    """`bodies` as the events that Lambda would pass on; a repeated body is a redelivery.
 
     Source: https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
     """

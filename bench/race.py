@@ -1,4 +1,4 @@
-"""One row's race: all contestants on the same orders, in turns, each in an account of its own."""
+"""One row of the benchmark: all contestants settle the same orders, in turns, each in its own account."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from bench.worker import NAMES
 from local.stage import Stage, open_stage
 
 ROUND: Final = 100
-"""Orders a round."""
+"""Orders per round."""
 _PUTS: Final = 25
 
 
 class Worker:
-    """A contestant's process."""
+    """The process of a contestant."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._in = cast(IO[bytes], process.stdin)
         self._out = cast(IO[bytes], process.stdout)
 
     def run(self, work: Sequence[Any]) -> Lap:
-        """Have it do `work`; returns when it is done."""
+        """Let the process do `work`, and return its lap."""
         pickle.dump(work, self._in)
         self._in.flush()
         return cast(Lap, pickle.load(self._out))
@@ -47,7 +47,7 @@ def worker(name: str, latency: float, stage: Stage) -> Iterator[Worker]:
 
 
 class Stages:
-    """A stage for each contestant and stock, made when first asked for: large ones take long to fill."""
+    """One stage per contestant and stock, created when first needed, since large ones take long to fill."""
 
     def __init__(self, endpoint_url: str) -> None:
         self._endpoint_url = endpoint_url
@@ -78,9 +78,9 @@ def fill(stage: Stage, levels: Iterator[tuple[str, int]]) -> None:
 
 
 def race(row: Row, stages: Stages, rounds: int, seed: int) -> dict[str, list[tuple[Lap, Units]]]:
-    """Let all contestants settle `rounds` rounds of `ROUND` orders, in turns; a round before does not count.
+    """Let all contestants settle `rounds` rounds of `ROUND` orders, in turns, after one round of warm-up.
 
-    Raises `AssertionError` if contestants end with different stock or leave orders behind.
+    Raises `AssertionError` if the contestants end with different stock, or if one does not settle all orders.
     """
     orders = Orders(row, seed)
     with ExitStack() as stack:
@@ -101,7 +101,7 @@ def race(row: Row, stages: Stages, rounds: int, seed: int) -> dict[str, list[tup
                 lap = workers[name].run(work[name])
                 if name == "ours":
                     work["floor"] = lap.calls
-                assert not lap.failures, f"{name} left {lap.failures} orders behind"
+                assert not lap.failures, f"{name} did not settle {lap.failures} orders"
                 units = accounts[name].charge(lap.calls)
                 if number >= 0:
                     laps[name].append((lap, units))
@@ -112,7 +112,7 @@ def race(row: Row, stages: Stages, rounds: int, seed: int) -> dict[str, list[tup
 
 
 def _turns(number: int) -> list[str]:
-    """Who goes when in round `number`: each in turn goes first, but the floor follows ours."""
+    """The order of the contestants in round `number`: each is first in turn, but the floor follows ours."""
     names = [name for name in NAMES if name != "floor"]
     shift = number % len(names)
     turns = names[shift:] + names[:shift]
@@ -121,10 +121,10 @@ def _turns(number: int) -> list[str]:
 
 
 def _compare(row: Row, homes: Mapping[str, Stage]) -> None:
-    """Check that all took the same stock, where the order of settling cannot matter."""
+    """Check that all took the same stock, unless the result depends on the order of settling."""
     if row.level is Level.RUNS_OUT or row.skus > 1000:
         return
-    # Threads race on duplicates: the usual way takes their stock twice now and then.
+    # Threads race on duplicates, so the usual way sometimes takes their stock twice.
     names = [name for name in NAMES if not (row.duplicates and name == "threads")]
     levels = {name: _levels(homes[name]) for name in names}
     assert all(level == levels["usual"] for level in levels.values()), f"stock differs: {row}"

@@ -1,4 +1,4 @@
-"""From laps to numbers: medians over the rounds, and whether the goals are met."""
+"""Computes medians over the rounds, and whether the goals are met."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.units import Units
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A contestant's medians in one row; all but `peak_mb` are of one order or one second."""
+    """The medians of a contestant in one row; all except `peak_mb` are per order or per second."""
 
     orders_per_second: float
     calls: float
@@ -27,9 +27,9 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One row's scores by contestant; `to_*`: ours in orders a second against the other's.
+    """The scores of one row by contestant; `to_*`: our orders per second, divided by those of the other.
 
-    A ratio is the median of the rounds' ratios, since laps of one round met the same machine.
+    A ratio is the median of the ratios of the rounds, since the laps of one round ran under the same load.
     """
 
     row: Row
@@ -40,12 +40,12 @@ class Result:
     to_floor: float
 
     def as_json(self) -> dict[str, Any]:
-        """The result as JSON has it."""
+        """The result as JSON values."""
         return asdict(self)
 
 
 def result(row: Row, laps: Mapping[str, Sequence[tuple[Lap, Units]]]) -> Result:
-    """Sum up the `laps` of a row's race."""
+    """Compute the scores and ratios from the `laps` of a row."""
     ratios = {
         other: median(
             theirs.seconds / ours.seconds
@@ -76,7 +76,7 @@ def _score(runs: Sequence[tuple[Lap, Units]]) -> Score:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A promise, the number that decides, and in which row it is the worst."""
+    """A goal: its bound, the worst value, and the row of the worst value."""
 
     text: str
     bound: float
@@ -89,7 +89,7 @@ class Goal:
 
 
 def goals(results: Sequence[Result]) -> list[Goal]:
-    """Every goal that `results` say something about."""
+    """Every goal for which `results` has a row."""
 
     def goal(text: str, bound: float, values: Sequence[tuple[float, Row]]) -> list[Goal]:
         return [Goal(text, bound, *min(values, key=lambda value: value[0]))] if values else []

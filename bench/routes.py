@@ -1,4 +1,4 @@
-"""One call of each route, as an event of the shape that API Gateway sends."""
+"""One request to each route, as an event in the format of API Gateway."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bench.orders import sku
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What is called: the route as `app.py` has it, and what makes call number n."""
+    """A request to a route of `app.py`; the functions give the parts of request number n."""
 
     method: str
     route: str
@@ -28,7 +28,7 @@ class Call:
         return f"{self.method} {self.route}{self.note}"
 
     def event(self, number: int) -> dict[str, Any]:
-        """The event for call `number`."""
+        """The event of request `number`."""
         path, body = self.path(number), self.body(number)
         query = {name: [value] for name, value in self.query(number).items()}
         headers = self.headers(number) | ({"Content-Type": "application/json"} if body is not None else {})

@@ -1,7 +1,8 @@
-"""Which rows are run. Not the full cross product (432 rows: hours).
+"""The rows that are run. The full cross product has 432 rows and would take hours.
 
-Each dimension is varied from batches of 10 and 50 orders of 20 SKUs in stock, and where two dimensions make
-each other worse (a large catalogue and sold-out SKUs: nothing to merge, and tries that are cancelled) both.
+The base is batches of 10 and 50 orders of 20 SKUs in stock; each row varies one dimension of it. Two
+dimensions vary together if they make each other worse: with many SKUs, some of them sold out, there is
+nothing to merge, and tries are cancelled.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Results as Markdown tables, which are also what is printed."""
+"""Formats the results as Markdown tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHORT_NAMES = {
 
 
 def title(row: Row) -> str:
-    """A row in words: what differs from evenly spread orders in stock is named."""
+    """Describe a row in words."""
     parts = [f"batches of {row.batch}, {row.skus:,} SKUs", row.spread, row.level]
     if row.duplicates:
         parts.append("10 % duplicates")
@@ -27,7 +27,7 @@ def title(row: Row) -> str:
 
 
 def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """A Markdown table whose first column is text and whose others are numbers."""
+    """A Markdown table; the first column is text, the others are numbers."""
     grid = [list(head), *map(list, lines)]
     widths = [max(len(line[column]) for line in grid) for column in range(len(head))]
     rule = ["-" * widths[0]] + ["-" * (width - 1) + ":" for width in widths[1:]]
@@ -42,7 +42,7 @@ def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 
 def speed(results: Iterable[Result]) -> str:
-    """Orders a second of all, and ours against the others."""
+    """A table of the orders per second of all contestants, and of our ratio to the others."""
     head = ["orders a second", *_SHORT_NAMES.values(), "÷ usual", "÷ threads", "÷ Powertools", "÷ floor"]
     return table(
         head,
@@ -59,7 +59,7 @@ def speed(results: Iterable[Result]) -> str:
 
 
 def cost(results: Iterable[Result]) -> str:
-    """What an order costs: calls, CPU time, units; and what the process holds in memory."""
+    """A table of the cost of an order (calls, CPU time, units), and of the peak memory of the process."""
     columns = [
         ("AWS calls", "calls", ("usual", "powertools", "ours"), ".2f"),
         ("CPU ms", "cpu_ms", ("usual", "powertools", "ours", "floor"), ".2f"),
@@ -89,7 +89,7 @@ def cost(results: Iterable[Result]) -> str:
 
 
 def verdicts(goals: Iterable[Goal]) -> str:
-    """Each goal, met or missed, with the row that decides."""
+    """A table of the goals: whether each is met, and the row of its worst value."""
     return table(
         ["goal", "at least", "worst", "met", "in the row"],
         (

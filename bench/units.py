@@ -1,8 +1,8 @@
-"""Read and write units, counted from the requests by DynamoDB's rules, cancelled transactions included.
+"""Counts the read and write units of requests by DynamoDB's rules, including cancelled transactions.
 
 Sources: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html,
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html (sizes); that a
-ConditionCheck costs what a write costs: https://martinhicks.dev/articles/what-a-conditional-dynamodb-transaction-costs
+ConditionCheck costs as much as a write: https://martinhicks.dev/articles/what-a-conditional-dynamodb-transaction-costs
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final
 
 KEYS: Final = ("sku", "order_id")
 STOCK_BYTES: Final = 80
-"""An item of InventoryTable: `sku`, `quantity`, `updated_at` with their names; far from the next KB."""
+"""The size of an item of InventoryTable: `sku`, `quantity`, `updated_at` with their names; far below 1 KB."""
 
 Call = tuple[str, str, dict[str, Any]]
 """(service, operation, parameters)"""
@@ -22,14 +22,14 @@ Call = tuple[str, str, dict[str, Any]]
 
 @dataclass(slots=True)
 class Units:
-    """Capacity units used so far."""
+    """The capacity units used so far."""
 
     written: int = 0
     read: int = 0
 
 
 class Accounts:
-    """Adds up the units of calls; it remembers how large each item is, since writes are charged by that."""
+    """Adds up the units of calls; it remembers the size of each item, which sets the units of a write."""
 
     def __init__(self) -> None:
         self._sizes: dict[str, int] = {}
@@ -47,15 +47,15 @@ class Accounts:
             case "TransactWriteItems":
                 for action in params["TransactItems"]:
                     ((kind, request),) = action.items()
-                    # Cancelled or not: both phases of each action are paid for.
-                    units.written += 2 * kilobytes(self._after(kind, request))
+                    # Both phases of each action cost units, even if the transaction is cancelled.
+                    units.written += 2 * kilobytes(self._size_after(kind, request))
             case "PutItem":
-                units.written += kilobytes(self._after("Put", params))
+                units.written += kilobytes(self._size_after("Put", params))
             case "UpdateItem":
-                units.written += kilobytes(self._after("Update", params))
+                units.written += kilobytes(self._size_after("Update", params))
             case "BatchExecuteStatement":
                 for statement in params["Statements"]:
-                    units.written += kilobytes(self._marked(statement))
+                    units.written += kilobytes(self._size_after_mark(statement))
             case "GetItem":
                 units.read += self._read(params["Key"])
             case "BatchGetItem":
@@ -64,20 +64,20 @@ class Accounts:
             case _:
                 raise ValueError(f"no rule for {operation}")
 
-    def _after(self, kind: str, request: Mapping[str, Any]) -> int:
-        """The size of the item once `request` is done."""
+    def _size_after(self, kind: str, request: Mapping[str, Any]) -> int:
+        """The size of the item after `request`."""
         if kind == "Put":
             size = sum(len(name) + size_of(value) for name, value in request["Item"].items())
             self._sizes[_key(request["Item"])] = size
             return size
         key = _key(request["Key"])
         if kind == "Update" and "order_id" in request["Key"]:
-            # Attributes that an update sets: its values, and room for their names.
+            # The attributes that an update sets: its values, and 20 bytes for each name.
             added = sum(20 + size_of(value) for value in request["ExpressionAttributeValues"].values())
             self._sizes[key] = self._sizes.get(key, 0) + added
         return self._sizes.get(key, STOCK_BYTES)
 
-    def _marked(self, statement: Mapping[str, Any]) -> int:
+    def _size_after_mark(self, statement: Mapping[str, Any]) -> int:
         moment, order_id, _ = statement["Parameters"]
         attribute = re.findall(r" SET (\w+) =", statement["Statement"])[0]
         key = order_id["S"]
@@ -89,12 +89,12 @@ class Accounts:
 
 
 def kilobytes(size: int) -> int:
-    """`size` bytes in write units: full KB, one at the least."""
+    """The write units of `size` bytes: KB, rounded up, at least one."""
     return max(1, -(-size // 1024))
 
 
 def size_of(value: Mapping[str, Any]) -> int:
-    """The bytes that an attribute's value weighs."""
+    """The size of an attribute's value in bytes."""
     ((kind, content),) = value.items()
     match kind:
         case "S":

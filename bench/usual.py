@@ -1,4 +1,4 @@
-"""The usual consumers, order by order, as in examples and libraries. They log and count nothing."""
+"""The usual consumers of examples and libraries, which settle order by order. They log and count nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TTL_SECONDS = 90 * 24 * 3600
 
 
 class Steps:
-    """The steps that the usual consumers are made of."""
+    """The steps of the usual consumers."""
 
     def __init__(
         self, dynamodb: DynamoDBClient, sqs: SQSClient, tables: TableSettings, queue_url: str
@@ -43,7 +43,7 @@ class Steps:
         return "Item" in response
 
     def reserve(self, order: Mapping[str, Any]) -> dict[str, Any]:
-        """Take the order's stock in one transaction; returns the answer."""
+        """Take the order's stock in one transaction, and return the answer."""
         try:
             self.dynamodb.transact_write_items(TransactItems=[self._take(line) for line in order["items"]])
         except ClientError as error:
@@ -71,7 +71,7 @@ class Steps:
         )
 
     def send(self, answer: Mapping[str, Any]) -> None:
-        """Put the answer into the OMS's queue."""
+        """Send the answer to the OMS's queue."""
         self.sqs.send_message(
             QueueUrl=self._queue_url,
             MessageBody=json.dumps(answer),
@@ -101,7 +101,7 @@ class Steps:
 
 
 class Usual:
-    """Get the record, take the stock, put the record, send the answer; in `threads` threads, if over 1."""
+    """Gets the record, takes the stock, puts the record, sends the answer; in `threads` threads."""
 
     def __init__(self, steps: Steps, threads: int = 1) -> None:
         self._steps = steps
@@ -130,7 +130,7 @@ class Usual:
 
 
 class Powertools:
-    """`BatchProcessor` with `@idempotent_function` round transaction and send.
+    """`BatchProcessor`, with `@idempotent_function` around the transaction and the send.
 
     Source: https://docs.aws.amazon.com/powertools/python/latest/utilities/idempotency/
     """

@@ -1,7 +1,7 @@
-"""One contestant in a process of its own, so that CPU time and memory are its own.
+"""Runs one contestant in a separate process, so that its CPU time and memory can be measured.
 
-`python -m bench.worker NAME LATENCY`: takes pickled work on standard input, writes a `Lap` for each.
-What contestants print goes to the null device.
+`python -m bench.worker NAME LATENCY` reads pickled work from standard input, and writes a `Lap` for each to
+standard output. The output of the contestant itself is discarded.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ NAMES: Final = ("usual", "threads", "powertools", "ours", "floor")
 
 
 class Context:
-    """What is used of the context that Lambda hands to a function."""
+    """The used part of the context that Lambda passes to a function."""
 
     aws_request_id = "11111111-2222-3333-4444-555555555555"
     function_name = "on_sqs_message"
@@ -32,7 +33,7 @@ class Context:
 
 
 class Floor:
-    """Makes the calls that it is given: what any consumer that needs these calls must spend."""
+    """Makes the given calls and nothing else: the least time of any consumer that needs these calls."""
 
     def __init__(self, clients: dict[str, Any]) -> None:
         from botocore import xform_name
@@ -43,7 +44,7 @@ class Floor:
         self._clients = clients
 
     def handle(self, call: Call, _: object) -> dict[str, Any]:
-        """Make one call; that it is cancelled as it was the first time is fine."""
+        """Make one call; a transaction may be cancelled, as it was the first time."""
         service, operation, params = call
         try:
             getattr(self._clients[service], self._name(operation))(**params)
@@ -54,21 +55,21 @@ class Floor:
 
 
 def contestant(name: str, meter: Meter) -> Callable[[Any, Any], dict[str, Any]]:
-    """The handler of the contestant `name`; all have the same clients, configured as ours."""
-    from chalicelib import clients
+    """The handler of the contestant `name`; all contestants have clients with our configuration."""
+    from chalicelib import bootstrap
 
-    both: dict[str, Any] = {"dynamodb": clients.dynamodb(), "sqs": clients.sqs()}
+    both: dict[str, Any] = {"dynamodb": bootstrap.dynamodb(), "sqs": bootstrap.sqs()}
     for client in both.values():
         meter.watch(client)
     if name == "ours":
-        from chalicelib import consumer
+        from chalicelib.handlers.inventory_queue import handle
 
-        return consumer.handle
+        return partial(handle, consumer=bootstrap.consumer())
     if name == "floor":
         return Floor(both).handle
     from bench.usual import Powertools, Steps, Usual
 
-    steps = Steps(both["dynamodb"], both["sqs"], clients.tables(), clients.queues().oms_events_queue_url)
+    steps = Steps(both["dynamodb"], both["sqs"], bootstrap.tables(), bootstrap.queues().oms_events_queue_url)
     return (
         Powertools(steps).handle
         if name == "powertools"
@@ -77,7 +78,7 @@ def contestant(name: str, meter: Meter) -> Callable[[Any, Any], dict[str, Any]]:
 
 
 def run(handle: Callable[[Any, Any], dict[str, Any]], meter: Meter, work: Sequence[Any]) -> Lap:
-    """Hand over `work` piece by piece, against the clock."""
+    """Pass `work` to `handle` piece by piece, and measure it."""
     context = Context()
     meter.start()
     failures = 0
@@ -89,14 +90,14 @@ def run(handle: Callable[[Any, Any], dict[str, Any]], meter: Meter, work: Sequen
 
 
 def peak_memory() -> int:
-    """The most bytes this process has held in memory."""
-    # Not getrusage: on Linux its peak includes what the parent held when it started this process.
+    """The peak memory of this process in bytes."""
+    # getrusage is no use: on Linux, its peak includes the memory of the parent when it started this process.
     found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
     return int(found[1]) * 1024 if found else 0
 
 
 def main() -> None:
-    """Serve until standard input ends."""
+    """Do the work from standard input until it ends."""
     name, latency = sys.argv[1:]
     results = os.fdopen(os.dup(1), "wb")
     null = os.open(os.devnull, os.O_WRONLY)

@@ -1,28 +1,31 @@
 """Every error that the IMS raises on purpose.
 
     ImsError
-    ├── InvalidInput            names the fields at fault
+    ├── InvalidInput            names the invalid fields
     │   ├── InvalidJson
-    │   └── InvalidToken
+    │   └── InvalidPageToken
     ├── UnsupportedMediaType
     ├── MethodNotAllowed
     ├── NotFound
-    ├── Conflict                the request is fine, the state is against it
+    ├── Conflict                the request is valid, but the current state does not allow it
     │   ├── AlreadyExists
     │   ├── InsufficientStock
     │   ├── QuantityMismatch
     │   ├── HasStock
     │   ├── StockLimit
     │   └── IdempotencyKeyReused
-    ├── Unauthenticated         the bearer token is missing or not good
-    ├── KeysUnavailable         the issuer's keys cannot be had for now, so no token can be judged
-    ├── Contended               others change the same item, past the retries
+    ├── Unauthenticated         the bearer token is missing or invalid
+    ├── KeysUnavailable         the issuer's keys cannot be fetched for now, so no token can be checked
+    ├── Contended               other writers keep changing the same item
+    ├── Unavailable             no answer in time
+    │   ├── OutOfTime           the deadline is near; a repeat is safe
+    │   └── OutcomeUnknown      a change may have been made, and a repeat is not safe
     ├── AwsError                a call to AWS failed
-    │   ├── Throttled           … for now: asked too fast
-    │   ├── Unreachable         … for now: time-out, no connection, 5xx; it may have taken effect
+    │   ├── Throttled           for now: too many calls
+    │   ├── Unreachable         for now: time-out, no connection, 5xx; the call may have taken effect
     │   ├── TransactionCancelled
-    │   └── Refused             … for good: the same call will fail again
-    ├── OutOfTime               the time limit is near; what is left will be delivered again
+    │   └── Refused             for good: the same call will fail again
+    ├── Poison                  a message that can be neither settled nor answered
     └── SettingsError           the environment lacks something
 
 `chalicelib/api/problems.py` gives each its HTTP status.
@@ -35,7 +38,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One field at fault: its dotted path (`items.0.quantity`) and what is wrong with it."""
+    """One invalid field: its dotted path (`items.0.quantity`) and what is wrong with it."""
 
     field: str
     message: str
@@ -46,7 +49,7 @@ class ImsError(Exception):
 
 
 class InvalidInput(ImsError):
-    """The request is malformed; `errors` lists every field at fault."""
+    """The request is malformed; `errors` lists every invalid field."""
 
     def __init__(self, message: str, errors: Sequence[FieldError] = ()) -> None:
         super().__init__(message)
@@ -57,16 +60,16 @@ class InvalidJson(InvalidInput):
     """The body is not JSON."""
 
 
-class InvalidToken(InvalidInput):
+class InvalidPageToken(InvalidInput):
     """`next_token` was not made by this listing."""
 
 
 class UnsupportedMediaType(ImsError):
-    """The body is declared as something other than JSON."""
+    """The request declares a body that is not JSON."""
 
 
 class MethodNotAllowed(ImsError):
-    """The path exists, the method does not; `allowed` are those that do."""
+    """The path does not support the method; `allowed` lists the methods that it supports."""
 
     def __init__(self, message: str, allowed: Sequence[str]) -> None:
         super().__init__(message)
@@ -78,11 +81,11 @@ class NotFound(ImsError):
 
 
 class Conflict(ImsError):
-    """The state is against the request; nothing was changed."""
+    """The current state does not allow the request; nothing was changed."""
 
 
 class AlreadyExists(Conflict):
-    """The SKU is taken."""
+    """The SKU exists already."""
 
 
 class InsufficientStock(Conflict):
@@ -90,7 +93,7 @@ class InsufficientStock(Conflict):
 
 
 class QuantityMismatch(Conflict):
-    """The stock is not what the caller expected it to be."""
+    """The stock is not what the caller expected."""
 
 
 class HasStock(Conflict):
@@ -102,19 +105,35 @@ class StockLimit(Conflict):
 
 
 class IdempotencyKeyReused(Conflict):
-    """The key came before with another request."""
+    """The key was used before with a different request."""
 
 
 class Contended(ImsError):
-    """Others kept changing the same item; trying again later is safe."""
+    """Other writers keep changing the same item; a retry is safe."""
 
 
 class Unauthenticated(ImsError):
-    """The bearer token is missing or not good; `str()` is why, for the log and not for the caller."""
+    """The bearer token is missing or invalid; `str()` says why, for the log and not for the caller."""
 
 
 class KeysUnavailable(ImsError):
-    """The issuer's keys cannot be had for now; that says nothing about the token."""
+    """The issuer's keys cannot be fetched for now; that says nothing about the token."""
+
+
+class Unavailable(ImsError):
+    """There is no answer in time."""
+
+
+class OutOfTime(Unavailable):
+    """The deadline is near, and nothing new is begun; a repeat is safe."""
+
+
+class OutcomeUnknown(Unavailable):
+    """A change may have been made, and a repeat could make it twice."""
+
+
+class Poison(ImsError):
+    """A message that can be neither settled nor answered; it belongs in the DLQ."""
 
 
 class AwsError(ImsError):
@@ -122,22 +141,23 @@ class AwsError(ImsError):
 
 
 class Throttled(AwsError):
-    """AWS asks to slow down, past botocore's own retries."""
+    """AWS throttles the call, and botocore's own retries did not help."""
 
 
 class Unreachable(AwsError):
-    """No answer, or a server error; the call may or may not have taken effect."""
+    """There was no response, or a server error; the call may have taken effect."""
 
 
 class Refused(AwsError):
-    """AWS will not take this call, however often it is made; `code` is AWS's error code."""
+    """AWS refuses this call, and a retry will not help; `code` is AWS's error code."""
 
     def __init__(self, message: str, code: str) -> None:
         super().__init__(message)
         self.code = code
 
 
-_CONTENTION = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
+_THROTTLES = frozenset({"ThrottlingError", "ProvisionedThroughputExceeded"})
+_CONFLICTS = _THROTTLES | {"TransactionConflict"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,18 +180,19 @@ class TransactionCancelled(AwsError):
         self.reasons = tuple(reasons)
 
     @property
-    def contended(self) -> bool:
+    def conflicted(self) -> bool:
         """Whether any action lost to other traffic, which says nothing about its condition."""
-        return any(reason.code in _CONTENTION for reason in self.reasons)
+        return any(reason.code in _CONFLICTS for reason in self.reasons)
 
     @property
-    def mendable(self) -> bool:
-        """Whether another try may succeed: every failure is a condition's or other traffic's."""
-        return all(reason.code in _CONTENTION | {"None", "ConditionalCheckFailed"} for reason in self.reasons)
+    def throttled(self) -> bool:
+        """Whether any action was throttled."""
+        return any(reason.code in _THROTTLES for reason in self.reasons)
 
-
-class OutOfTime(ImsError):
-    """The function's time limit is near; what is not settled by now will be delivered again."""
+    @property
+    def retryable(self) -> bool:
+        """Whether a retry may succeed: each failure comes from a condition or from other traffic."""
+        return all(reason.code in _CONFLICTS | {"None", "ConditionalCheckFailed"} for reason in self.reasons)
 
 
 class SettingsError(ImsError):

@@ -1,4 +1,4 @@
-"""The environment as typed models, read once per process by `chalicelib.clients`."""
+"""The environment as typed models, read once per process by `chalicelib.bootstrap`."""
 
 import os
 from collections.abc import Mapping
@@ -12,25 +12,25 @@ Name = Annotated[str, Field(min_length=1)]
 
 
 class Settings(BaseModel):
-    """What every family of settings has: it is read from the environment and never changes."""
+    """The base of all settings: they are read from the environment and never change."""
 
     model_config = ConfigDict(frozen=True)
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """Read the settings from `environ` (the process's own if None).
+        """Read the settings from `environ` (None: the environment of the process).
 
-        Raises `SettingsError`, which names each variable that is missing or bad.
+        Raises `SettingsError`, which names each variable that is missing or invalid.
         """
         try:
             return cls.model_validate(os.environ if environ is None else environ)
         except ValidationError as invalid:
             faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in invalid.errors())
-            raise SettingsError(f"bad environment: {faults}") from invalid
+            raise SettingsError(f"invalid environment: {faults}") from invalid
 
 
 class TableSettings(Settings):
-    """Where the data is, and for how long an order's record is kept."""
+    """The names of the tables, and the days for which an order's record is kept."""
 
     product_table: Name = Field(validation_alias="PRODUCT_TABLE_NAME")
     inventory_table: Name = Field(validation_alias="INVENTORY_TABLE_NAME")
@@ -39,13 +39,13 @@ class TableSettings(Settings):
 
 
 class QueueSettings(Settings):
-    """Where the answers go."""
+    """The URL of the queue of the answers."""
 
     oms_events_queue_url: Name = Field(validation_alias="OMS_EVENTS_QUEUE_URL")
 
 
 class AuthSettings(Settings):
-    """Whose tokens are good; an empty issuer or audience denies all."""
+    """The issuer and audience of valid tokens; if one of them is empty, every token is denied."""
 
     issuer: str = Field(default="", validation_alias="AUTH_ISSUER")
     audience: str = Field(default="", validation_alias="AUTH_AUDIENCE")
@@ -53,5 +53,5 @@ class AuthSettings(Settings):
 
     @property
     def keys_url(self) -> str:
-        """Where the issuer's keys are, by default under its own well-known path."""
+        """The URL of the issuer's keys; the default is the issuer's well-known path."""
         return self.jwks_url or f"{self.issuer.rstrip('/')}/.well-known/jwks.json"

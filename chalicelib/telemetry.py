@@ -8,10 +8,12 @@ from typing import Final
 
 from aws_lambda_powertools import Logger, Metrics
 
+from chalicelib import __version__
+
 NAMESPACE: Final = "IMS"
 
 SERVICE: Final = os.environ.get("POWERTOOLS_SERVICE_NAME", "ims")
-"""One name a stage, so that two stages in one account keep their metrics apart."""
+"""One name for each stage, so that two stages in one account keep their metrics apart."""
 
-logger = Logger(service=SERVICE)
+logger = Logger(service=SERVICE, version=__version__)
 metrics = Metrics(namespace=NAMESPACE, service=SERVICE)

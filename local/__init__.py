@@ -1,1 +1,1 @@
-"""The local stack: an embedded AWS, REST, the consumer and an issuer of tokens, all on loopback."""
+"""The local stack: an embedded AWS, the REST API, the consumer and a token issuer, all on loopback."""

@@ -1,4 +1,4 @@
-"""`python -m local`: run the stack until Ctrl-C; `make run` calls it."""
+"""`python -m local`: runs the stack until Ctrl-C; `make run` calls it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from local.stack import PortError, Running, running
 _WATCH_SECONDS: Final = 0.5
 
 WELCOME: Final = """
-The inventory system runs.{loaded}
+The inventory system is running.{loaded}
 
   REST   {IMS_API_URL}   (try {IMS_API_URL}/health)
   AWS    {AWS_ENDPOINT_URL}   (DynamoDB and SQS, embedded)
-  data   {folder}/aws   kept between runs; `make run RESET=1` starts afresh
+  data   {folder}/aws   kept between runs; `make run RESET=1` deletes it first
   logs   {folder}/ims.log   JSON lines of REST, authorizer and consumer
 
 In another terminal:
@@ -37,16 +37,16 @@ In another terminal:
        -d '{{"delta": 10, "reason": "RECEIVED"}}' "$IMS_API_URL/inventory/MUG-BLUE/adjustments"
   make demo
 
-Token to read:   {IMS_TOKEN_READ}
+Token for reading:  {IMS_TOKEN_READ}
 
-Token to write:  {IMS_TOKEN_WRITE}
+Token for writing:  {IMS_TOKEN_WRITE}
 
 Ctrl-C stops everything.
 """
 
 
 def main() -> int:
-    """Run the stack; answers the process's exit status."""
+    """Run the stack, and return the exit status of the process."""
     options = _options()
     folder: Path = options.folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -55,39 +55,48 @@ def main() -> int:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            return _fail(f"A stack runs already on the data in {folder}; stop that one first.")
-        terminal = _send_output_to(folder / "ims.log")
+            return _fail(f"Another stack is already using the data in {folder}; stop it first.")
+        terminal = _redirect_output(folder / "ims.log")
         try:
             with running(folder, port=options.port, aws_port=options.aws_port, reset=options.reset) as stack:
-                return _attend(stack, stop, folder, terminal)
+                return _run_until_stopped(stack, stop, folder, terminal)
         except PortError as error:
             return _fail(str(error))
         except (EmulatorError, CatalogueError) as error:
             return _fail(f"The stack did not start: {error}\nThe logs are in {folder}.")
 
 
-def _attend(stack: Running, stop: threading.Event, folder: Path, terminal: TextIO) -> int:
-    loaded = f" Its catalogue holds {stack.products_loaded} sample products." if stack.products_loaded else ""
+def _run_until_stopped(stack: Running, stop: threading.Event, folder: Path, terminal: TextIO) -> int:
+    """Print the welcome text, then wait for `stop` or the end of the embedded AWS; return the exit status."""
+    loaded = f" The catalogue has {stack.products_loaded} sample products." if stack.products_loaded else ""
     here = Path.cwd()
     shown = folder.resolve().relative_to(here) if folder.resolve().is_relative_to(here) else folder.resolve()
     terminal.write(WELCOME.format(loaded=loaded, folder=shown, **stack.env))
     while not stop.wait(_WATCH_SECONDS):
         if stack.emulator.process.poll() is not None:
-            return _fail(f"The embedded AWS has ended by itself; see {shown}/emulator.log.")
-    with suppress(OSError):  # the terminal may be gone
+            return _fail(f"The embedded AWS stopped unexpectedly; see {shown}/emulator.log.")
+    with suppress(OSError):  # the terminal may be closed
         terminal.write("\nStopping …\n")
     return 0
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m local", description="Run the inventory system locally.")
-    parser.add_argument("--port", type=int, default=8000, help="of REST; 0 for any (default %(default)s)")
     parser.add_argument(
-        "--aws-port", type=int, default=4566, help="of the embedded AWS; 0 for any (default %(default)s)"
+        "--port", type=int, default=8000, help="port of the REST API; 0: any free port (default %(default)s)"
     )
-    parser.add_argument("--reset", action="store_true", help="throw away the data of earlier runs")
     parser.add_argument(
-        "--folder", type=Path, default=Path(".local"), help="for data, logs and env (default %(default)s)"
+        "--aws-port",
+        type=int,
+        default=4566,
+        help="port of the embedded AWS; 0: any free port (default %(default)s)",
+    )
+    parser.add_argument("--reset", action="store_true", help="delete the data of earlier runs first")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path(".local"),
+        help="folder of data, logs and env (default %(default)s)",
     )
     return parser.parse_args()
 
@@ -95,19 +104,19 @@ def _options() -> argparse.Namespace:
 def _stop_on_signals() -> threading.Event:
     stop = threading.Event()
 
-    def first(number: int, _: FrameType | None) -> None:
+    def stop_once(number: int, _: FrameType | None) -> None:
         stop.set()
-        signal.signal(number, signal.SIG_DFL)  # a second Ctrl-C ends at once
+        signal.signal(number, signal.SIG_DFL)  # a second Ctrl-C ends the process at once
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, first)
+        signal.signal(number, stop_once)
     return stop
 
 
-def _send_output_to(log: Path) -> TextIO:
-    """Turn standard output, where functions log, to the file `log`; answers the one to the terminal."""
+def _redirect_output(log: Path) -> TextIO:
+    """Redirect standard output, where the functions log, to the file `log`; return the terminal."""
     if log.exists():
-        log.replace(log.with_name(log.name + ".1"))  # that of the run before
+        log.replace(log.with_name(log.name + ".1"))  # the log of the previous run
     terminal = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     with log.open("a") as sink:
         os.dup2(sink.fileno(), 1)

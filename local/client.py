@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 
 class Reply(NamedTuple):
-    """What the API answered; `body` is its JSON, None if there is none."""
+    """A response of the API; `body` is its JSON, None if it is empty."""
 
     status: int
     headers: Mapping[str, str]
@@ -18,17 +18,17 @@ class Reply(NamedTuple):
 
 
 class Api:
-    """The API of one stage at `url`, called with one bearer token, or with none if it is empty."""
+    """Calls the API of one stage at `url`, with one bearer token, or without one if `token` is empty."""
 
     def __init__(self, url: str, token: str) -> None:
         self.url = url.rstrip("/")
         self.token = token
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> Reply:
-        """Send a request; underscores in the names of `headers` become hyphens.
+        """Send a request, and return the response; underscores in the names of `headers` become hyphens.
 
-        `body` goes out as JSON, or as it is if it is bytes, and is declared to be JSON.
-        Raises `OSError` if there is no answer; a status of 4xx or 5xx is an answer.
+        `body` is sent as JSON. Bytes are sent unchanged, and also declared as JSON.
+        Raises `OSError` if there is no response. A response with status 4xx or 5xx is returned.
         """
         sent = {} if body is None else {"Content-Type": "application/json"}
         if self.token:
@@ -37,13 +37,13 @@ class Api:
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, sent, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return _reply(answer)
-        except urllib.error.HTTPError as answer:
-            with answer:
-                return _reply(answer)
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return _reply(response)
+        except urllib.error.HTTPError as error:
+            with error:
+                return _reply(error)
 
 
-def _reply(answer: Any) -> Reply:
-    content = answer.read()
-    return Reply(answer.status, answer.headers, json.loads(content) if content else None)
+def _reply(response: Any) -> Reply:
+    content = response.read()
+    return Reply(response.status, response.headers, json.loads(content) if content else None)

@@ -1,4 +1,4 @@
-"""`make demo`: the story of an order, played against the stack that the environment or `.local/env` names."""
+"""`make demo`: plays the life of an order on the stack that the environment or `.local/env` names."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _LAYOUT: Final = textwrap.TextWrapper(
 )
 
 
-class NotAsToldError(Exception):
-    """The stack did something else than the story says."""
+class DemoError(Exception):
+    """The stack did not do what the demo expects."""
 
 
 class Story:
-    """One telling, with a product and orders of its own."""
+    """One run of the demo, with its own product and orders."""
 
     def __init__(self, api: Api, oms: Oms) -> None:
         self._api = api
@@ -41,8 +41,8 @@ class Story:
         self._large_order = new_id("order")
         self._step = 0
 
-    def tell(self) -> None:
-        """Play every step; raises `NotAsToldError` at the first that goes otherwise."""
+    def play(self) -> None:
+        """Play every step; raises `DemoError` at the first unexpected result."""
         self._stock_up()
         self._order_in_stock()
         self._order_again()
@@ -50,13 +50,13 @@ class Story:
         self._cancel()
 
     def _stock_up(self) -> None:
-        self._say("A product is created. It starts without stock, in the same transaction.")
+        self._say("A caller creates a product. The same transaction creates its stock, which is 0.")
         product = {"sku": self._sku, "name": "Teapot of the demo", "price": 24.9}
         created = self._call("POST", "/products", product)
-        self._check("it was created", created.status == 201)
-        self._check("it has no stock yet", created.body["quantity"] == 0)
+        self._check("the product was created", created.status == 201)
+        self._check("its stock is 0", created.body["quantity"] == 0)
 
-        self._say("Ten arrive in the warehouse. The key makes the call safe to repeat.")
+        self._say("Ten units arrive in the warehouse. The idempotency key makes the call safe to repeat.")
         path, body, key = (
             f"/inventory/{self._sku}/adjustments",
             {"delta": 10, "reason": "RECEIVED"},
@@ -64,39 +64,43 @@ class Story:
         )
         self._call("POST", path, body, Idempotency_Key=key)
         again = self._call("POST", path, body, Idempotency_Key=key)
-        self._check("sent twice, received once", again.status == 200 and again.body["quantity"] == 10)
+        self._check(
+            "the call was sent twice and applied once", again.status == 200 and again.body["quantity"] == 10
+        )
 
-        self._say("Are there four? A shop asks before its customer pays.")
+        self._say("A shop checks that four units are available before its customer pays.")
         wanted = {"items": [{"sku": self._sku, "quantity": 4}]}
         checked = self._call("POST", "/inventory/check", wanted)
-        self._check("there are", checked.body["status"] == "AVAILABLE")
+        self._check("four units are available", checked.body["status"] == "AVAILABLE")
 
     def _order_in_stock(self) -> None:
-        self._say("The order system asks over SQS to reserve four, and gets its answer over SQS.")
+        self._say("The OMS asks over SQS to reserve four units for an order. It gets its answer over SQS.")
         answer = self._ask(reserve(self._order, {self._sku: 4}))
         self._check("the order is reserved", answer["type"] == "InventoryReserved")
         self._expect_stock(6)
 
-        self._say("Everybody may ask later what became of the order.")
+        self._say("Any caller can look up later what became of the order.")
         record = self._call("GET", f"/reservations/{self._order}")
-        self._check("it is on record", record.body["outcome"] == "RESERVED")
+        self._check("the record says RESERVED", record.body["outcome"] == "RESERVED")
 
     def _order_again(self) -> None:
-        self._say("SQS may deliver a message twice. Here is the same order once more.")
+        self._say("SQS may deliver a message twice. The OMS sends the same order again.")
         self._send(reserve(self._order, {self._sku: 4}))
         more = self._oms.answers({self._order}, 1, _SILENCE_SECONDS)
         self._check(f"no second answer within {_SILENCE_SECONDS} s", not more)
         self._expect_stock(6)
 
     def _order_too_much(self) -> None:
-        self._say("Another order wants seven, but six are left. Nothing is taken, and the reason is told.")
+        self._say(
+            "Another order asks for seven units, but six are left. It takes none, and the answer says why."
+        )
         answer = self._ask(reserve(self._large_order, {self._sku: 7}))
         self._check("the order is rejected", answer["type"] == "InventoryReservationFailed")
-        self._check("for want of stock", answer["reason"] == "INSUFFICIENT_STOCK")
+        self._check("the reason is INSUFFICIENT_STOCK", answer["reason"] == "INSUFFICIENT_STOCK")
         self._expect_stock(6)
 
     def _cancel(self) -> None:
-        self._say("The first order is cancelled. Its four go back, once.")
+        self._say("The OMS cancels the first order. Its four units go back into stock.")
         answer = self._ask(release(self._order))
         self._check("the order is released", answer["type"] == "InventoryReleased")
         self._expect_stock(10)
@@ -105,7 +109,7 @@ class Story:
         self._send(message)
         began = time.monotonic()
         answers = self._oms.answers({message["order_id"]}, 1, _ANSWER_SECONDS)
-        self._check(f"an answer came within {_ANSWER_SECONDS} s", bool(answers), quiet=True)
+        self._check(f"the answer arrives within {_ANSWER_SECONDS} s", bool(answers), quiet=True)
         self._show(f"← OMS-OrderEventsQueue, after {time.monotonic() - began:.1f} s", answers[0])
         return answers[0]
 
@@ -123,7 +127,7 @@ class Story:
         reply = self._api.call(method, path, body, **headers)
         self._show(f"← {reply.status}", reply.body)
         if reply.status >= 400:
-            raise NotAsToldError(f"{method} {path} was answered {reply.status}")
+            raise DemoError(f"{method} {path} got status {reply.status}")
         return reply
 
     def _say(self, sentence: str) -> None:
@@ -136,36 +140,38 @@ class Story:
 
     def _check(self, claim: str, holds: bool, *, quiet: bool = False) -> None:
         if not holds:
-            raise NotAsToldError(f"not so: {claim}")
+            raise DemoError(f"this check failed: {claim}")
         if not quiet:
             print(f"   ✓ {claim}")
 
 
 def main() -> int:
-    """Tell the story; answers the process's exit status."""
+    """Play the demo, and return the exit status of the process."""
     try:
-        _load(ENV_FILE)
+        _load_environment(ENV_FILE)
         url = os.environ["IMS_API_URL"]
         api = Api(url, os.environ["IMS_TOKEN_WRITE"])
-        # Few retries: if nobody is there, say so at once.
+        # Few retries: if no stack is running, the user should hear it at once.
         sqs = boto3.client("sqs", config=Config(connect_timeout=2, retries={"total_max_attempts": 2}))
         oms = Oms.of_environment(sqs)
         api.call("GET", "/health")
     except KeyError as missing:
-        return _fail(f"{missing} is not set, and {ENV_FILE} does not say. Start a stack: make run")
+        return _fail(
+            f"{missing} is not set, neither in the environment nor in {ENV_FILE}. Start a stack: make run"
+        )
     except OSError as error:
-        return _fail(f"No stack answers at {url} ({error}). Start one: make run")
-    print(f"The story of an order, at {url}")
+        return _fail(f"No stack responds at {url} ({error}). Start one: make run")
+    print(f"The life of an order, at {url}")
     try:
-        Story(api, oms).tell()
-    except (NotAsToldError, OSError, BotoCoreError, ClientError) as error:
+        Story(api, oms).play()
+    except (DemoError, OSError, BotoCoreError, ClientError) as error:
         return _fail(f"\n   ✗ {error}")
-    print("\nAll as told.")
+    print("\nEvery check passed.")
     return 0
 
 
-def _load(file: Path) -> None:
-    """Take from a dotenv `file`, if it is there, what the environment does not say itself."""
+def _load_environment(file: Path) -> None:
+    """Set the variables of the dotenv `file`, if it exists, unless the environment names a stage already."""
     if "IMS_API_URL" in os.environ or not file.exists():
         return
     for line in file.read_text().splitlines():

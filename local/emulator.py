@@ -1,4 +1,4 @@
-"""The embedded AWS: MiniStack as a subprocess on loopback."""
+"""Runs the embedded AWS: MiniStack as a subprocess on loopback."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ class Emulator:
     def start(
         cls, bound: socket.socket | None = None, *, folder: Path | None = None, log: Path | None = None
     ) -> Self:
-        """Start MiniStack and wait until it answers; it ends when this process does, however that ends.
+        """Start MiniStack, and wait until it is ready. It ends with this process, even if that is killed.
 
         `bound`: a socket from `listen`, which is handed over and closed here; by default one on a free port.
-        `folder`: where its data is kept between runs, nowhere if None. `log`: the file that takes its
-        output. Raises `EmulatorError`.
+        `folder`: where its data is kept between runs; None: nowhere. `log`: the file for its output.
+        Raises `EmulatorError`.
         """
         scratch = Path(tempfile.mkdtemp(prefix="ims-emulator-"))
         output = log or scratch / "log"
-        # Bound here and handed over: no other process can take the port in between.
+        # The socket is bound here and handed over, so no other process can take the port in between.
         with listen() if bound is None else bound as handed, output.open("ab") as sink:
             process = subprocess.Popen(
                 [sys.executable, "-m", "local.emulator_process", str(handed.fileno()), str(os.getpid())]
@@ -56,7 +56,7 @@ class Emulator:
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C in the terminal reaches us alone, and we stop in order
+                start_new_session=True,  # Ctrl-C reaches only this process, which stops all parts in order
             )
             emulator = cls(process, f"http://{HOST}:{handed.getsockname()[1]}", scratch)
         try:
@@ -76,11 +76,11 @@ class Emulator:
             ):
                 return
             time.sleep(0.05)
-        said = output.read_text(errors="replace")[-2000:].strip()
-        raise EmulatorError(f"the embedded AWS did not start ({self.process.poll()=}): {said}")
+        printed = output.read_text(errors="replace")[-2000:].strip()
+        raise EmulatorError(f"the embedded AWS did not start ({self.process.poll()=}): {printed}")
 
     def stop(self) -> None:
-        """End it cleanly, so that its data is saved; kill it if it does not end in time."""
+        """Stop it cleanly, so that its data is saved; kill it if it does not stop in time."""
         self.process.terminate()
         try:
             self.process.wait(_STOP_SECONDS)
@@ -103,7 +103,7 @@ def running(
 
 
 def bypass_proxies() -> None:
-    """Have this process and its children call loopback directly, whatever proxy this machine uses."""
+    """Make this process and its children call loopback directly, even if this machine uses a proxy."""
     for name in ("NO_PROXY", "no_proxy"):
         hosts = os.environ.get(name, "").split(",")
         if HOST not in hosts:
@@ -111,7 +111,7 @@ def bypass_proxies() -> None:
 
 
 def listen(port: int = 0) -> socket.socket:
-    """A socket that listens on `port` of loopback, any free one if 0; raises `OSError` if it is taken."""
+    """Listen on `port` of loopback, or on any free port if 0; raises `OSError` if the port is taken."""
     bound = socket.socket()
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -124,10 +124,10 @@ def listen(port: int = 0) -> socket.socket:
 
 
 def _environment(scratch: Path) -> dict[str, str]:
-    """Everything that MiniStack sees: nothing of the caller's (credentials, PYTHON*) gets in.
+    """The whole environment of MiniStack, without the caller's variables (credentials, PYTHON*).
 
-    Without SERVICES any web page could have it run code on this machine. It must find no Docker either:
-    at its start it removes containers.
+    SERVICES limits it to services that run no code: otherwise any web page could run code on this machine.
+    DOCKER_HOST hides Docker from it: at its start, it removes containers.
     """
     return {
         "PATH": os.environ.get("PATH", os.defpath),

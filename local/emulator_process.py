@@ -1,7 +1,7 @@
-"""What runs in the emulator's process: MiniStack, its snapshots, and a watch on the parent process.
+"""The process of the embedded AWS: runs MiniStack, saves snapshots, and stops when its parent ends.
 
 `python -m local.emulator_process SOCKET PARENT [FOLDER]`: the descriptor of the bound socket, the id of the
-process to end with, and the folder for snapshots.
+parent process, and the folder for snapshots.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack.app import app as ministack
 
-from local.snapshots import Snapshots, take
+from local.snapshots import Snapshots, capture
 
 _WATCH_SECONDS: Final = 0.5
 _SNAPSHOT_SECONDS: Final = 1.0
-_SNAPSHOT_SHARE: Final = 0.1  # of the time, at the most: the event loop stands still for each
-_OUR_NAMES: Final = (b"127.0.0.1", b"localhost")
-_READS: Final = ("Get", "BatchGet", "Describe", "List", "Query", "Scan", "Receive", "TransactGet")
+_SNAPSHOT_SHARE: Final = 0.1  # at most this share of the time, since each snapshot blocks the event loop
+_HOST_NAMES: Final = (b"127.0.0.1", b"localhost")
+_READ_ACTIONS: Final = ("Get", "BatchGet", "Describe", "List", "Query", "Scan", "Receive", "TransactGet")
 
 
 class Guarded:
-    """MiniStack as an ASGI application; `changed` tells whether it may hold something new.
+    """MiniStack as an ASGI application that refuses web pages; `changed`: whether its data may have changed.
 
-    It answers no web page: it knows no credentials, and a page could read, write and reset all that it holds.
-    A browser says where a page comes from, or calls us by the name that the page was loaded from.
+    MiniStack checks no credentials, so a web page could read, write and reset all its data. A request from a
+    page is recognized by its Origin header, or by a Host header that is the name of another host.
     """
 
     changed = False
@@ -43,17 +43,17 @@ class Guarded:
             await ministack(scope, receive, send)  # type: ignore[no-untyped-call]
             return
         headers = dict(scope["headers"])
-        if b"origin" in headers or headers.get(b"host", b"").partition(b":")[0] not in _OUR_NAMES:
+        if b"origin" in headers or headers.get(b"host", b"").partition(b":")[0] not in _HOST_NAMES:
             await send({"type": "http.response.start", "status": 403, "headers": []})
-            await send({"type": "http.response.body", "body": b"not for web pages"})
+            await send({"type": "http.response.body", "body": b"requests of web pages are refused"})
             return
         await ministack(scope, receive, send)  # type: ignore[no-untyped-call]
         action = headers.get(b"x-amz-target", b"").decode("latin-1").rpartition(".")[2]
-        self.changed |= not action.startswith(_READS)
+        self.changed |= not action.startswith(_READ_ACTIONS)
 
 
 async def run(socket: int, parent: int, folder: Path | None) -> None:
-    """Serve on `socket` until SIGTERM, or until process `parent` is gone."""
+    """Serve on `socket` until SIGTERM, or until the process `parent` ends."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     config = Config()
@@ -63,30 +63,32 @@ async def run(socket: int, parent: int, folder: Path | None) -> None:
     config.graceful_timeout = 1  # long polls are cut short
     guarded = Guarded()
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_end_with(parent, stop))
+        tasks.create_task(_stop_after(parent, stop))
         if folder:
             snapshots = Snapshots(folder)
             snapshots.restore()
-            tasks.create_task(_keep(snapshots, guarded, stop))
+            tasks.create_task(_save_changes(snapshots, guarded, stop))
         await serve(guarded, config, shutdown_trigger=stop.wait)
     if folder:
-        snapshots.save(take())
+        snapshots.save(capture())
 
 
-async def _end_with(parent: int, stop: asyncio.Event) -> None:
+async def _stop_after(parent: int, stop: asyncio.Event) -> None:
+    """Set `stop` when the process `parent` has ended."""
     while os.getppid() == parent and not stop.is_set():
         await _wait(stop, _WATCH_SECONDS)
     stop.set()
 
 
-async def _keep(snapshots: Snapshots, guarded: Guarded, stop: asyncio.Event) -> None:
+async def _save_changes(snapshots: Snapshots, guarded: Guarded, stop: asyncio.Event) -> None:
+    """Save a snapshot soon after each change, until `stop` is set."""
     pause = _SNAPSHOT_SECONDS
     while not stop.is_set():
         await _wait(stop, pause)
         if guarded.changed:
             guarded.changed = False
             began = time.monotonic()
-            await asyncio.to_thread(snapshots.save, take())
+            await asyncio.to_thread(snapshots.save, capture())
             pause = max(_SNAPSHOT_SECONDS, (time.monotonic() - began) / _SNAPSHOT_SHARE)
 
 

@@ -1,13 +1,12 @@
 """Amazon API Gateway in front of the Chalice app: routes, the authorizer, events, and its own errors.
 
-Chalice's local gateway answers some calls otherwise than AWS, drops the connection when the authorizer
-raises, and knows no problem details; so only its parts are used.
+This uses only parts of Chalice's local gateway. That gateway responds differently from AWS to some requests,
+drops the connection when the authorizer raises, and does not support problem details.
 """
 
 from __future__ import annotations
 
 import base64
-import json
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -24,20 +23,20 @@ from local.journal import journal
 Authorizer = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 
 STAGE: Final = "api"
-# The time limits of the deployed functions, as in terraform/variables_functions.tf by default.
+# The default time-outs of the deployed functions, from terraform/functions.tf.
 API_SECONDS: Final = 15
 AUTHORIZER_SECONDS: Final = 10
 
-# As in the gateway responses of the deployed API. Its own answer to a route that does not exist is 403
-# "Missing Authentication Token", which the gateway response turns into 404.
+# The same as the gateway responses of the deployed API. For a route that does not exist, API Gateway responds
+# with 403 "Missing Authentication Token", which a gateway response turns into 404.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
 UNAUTHORIZED: Final = Problem(401, "UNAUTHORIZED", "Unauthorized")
 FORBIDDEN: Final = Problem(403, "FORBIDDEN", "Forbidden")
 NOT_FOUND: Final = Problem(404, "NOT_FOUND", "Not found")
 
 
-class Request(NamedTuple):
-    """An HTTP request as it came in; `path` and `query` are still percent-encoded."""
+class HttpRequest(NamedTuple):
+    """An HTTP request as received; `path` and `query` are still percent-encoded."""
 
     method: str
     path: str
@@ -46,12 +45,12 @@ class Request(NamedTuple):
     body: bytes
 
     def header(self, name: str) -> str | None:
-        """The last value of the header `name`, which is in lower case; None without one."""
+        """The last value of the header `name`, given in lower case; None if there is no such header."""
         return next((value for each, value in reversed(self.headers) if each.lower() == name), None)
 
 
-class Answer(NamedTuple):
-    """An HTTP response to send, and the id under which the logs have it."""
+class HttpResponse(NamedTuple):
+    """An HTTP response to send, and the id of its request in the logs."""
 
     status: int
     headers: dict[str, str | list[str]]
@@ -60,7 +59,7 @@ class Answer(NamedTuple):
 
 
 class Refusal(Exception):
-    """The gateway answers by itself: which problem, and one sentence for the caller."""
+    """The gateway itself refuses a request: with which problem, and one sentence for the caller."""
 
     def __init__(self, problem: Problem, detail: str) -> None:
         super().__init__(detail)
@@ -72,36 +71,36 @@ _FAILED: Final = Refusal(INTERNAL, "Something went wrong on our side; the reques
 
 
 class Gateway:
-    """Answers requests as a deployed stage of `app` does."""
+    """Handles HTTP requests as a deployed stage of `app` does."""
 
     def __init__(self, app: Chalice) -> None:
-        # As in chalice.local: each thread gets a `current_request` of its own.
+        # As in chalice.local: each thread gets its own `current_request`.
         CustomLocalChalice.__bases__ = (LocalChalice, type(app))
         app.__class__ = CustomLocalChalice
         self._app = app
 
-    def answer(self, request: Request) -> Answer:
-        """Route, authorize and run `request`; nothing that goes wrong is raised."""
+    def handle(self, request: HttpRequest) -> HttpResponse:
+        """Route, authorize and run `request`; an error becomes a response and is never raised."""
         request_id = str(uuid.uuid4())
         try:
             event = self._event(request, request_id)
             self._authorize(event, request.header("authorization"))
             result = self._app(event, _context("api_handler", API_SECONDS))
         except Refusal as refusal:
-            return problem(refusal, request_id)
-        except Exception:  # noqa: BLE001 - AWS turns whatever a function raises into a 5XX
+            return problem_response(refusal, request_id)
+        except Exception:  # noqa: BLE001 - AWS turns every error of a function into a 5XX
             journal.exception("a function failed", extra={"request_id": request_id})
-            return problem(_FAILED, request_id)
+            return problem_response(_FAILED, request_id)
         body = result["body"] or ""
-        return Answer(
+        return HttpResponse(
             result["statusCode"],
             {**result["headers"], **result["multiValueHeaders"], "x-amzn-RequestId": request_id},
             base64.b64decode(body) if result.get("isBase64Encoded") else body.encode(),
             request_id,
         )
 
-    def _event(self, request: Request, request_id: str) -> dict[str, Any]:
-        """The event of a Lambda proxy integration: path parameters still percent-encoded, the query decoded.
+    def _event(self, request: HttpRequest, request_id: str) -> dict[str, Any]:
+        """Build the event of a Lambda proxy integration; its path is percent-encoded, its query is decoded.
 
         Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
         """
@@ -123,7 +122,7 @@ class Gateway:
             "requestContext": {
                 "resourcePath": route,
                 "httpMethod": request.method,
-                "path": request.path,  # as behind a custom domain: the URL here does not name the stage
+                "path": request.path,  # as behind a custom domain: the local URL has no stage name
                 "stage": STAGE,
                 "apiId": LocalARNBuilder.LOCAL_API_ID,
                 "accountId": LocalARNBuilder.LOCAL_ACCOUNT_ID,
@@ -137,15 +136,15 @@ class Gateway:
 
     def _route(self, method: str, path: str) -> tuple[str, dict[str, str]]:
         parts = path.removesuffix("/").split("/")
-        # Sorted, a fixed part comes before the parameter that would match it as well.
+        # In sorted order, a fixed part comes before a parameter that matches it too.
         route = next((route for route in sorted(self._app.routes) if _matches(route, parts)), None)
         if route is None or method not in self._app.routes[route]:
             raise Refusal(NOT_FOUND, "There is no such route.")
         pairs = zip(route.split("/"), parts, strict=True)
-        return route, {want[1:-1]: part for want, part in pairs if want.startswith("{")}
+        return route, {name[1:-1]: part for name, part in pairs if name.startswith("{")}
 
     def _authorize(self, event: dict[str, Any], token: str | None) -> None:
-        """Ask the route's authorizer about `token`, and put what it says of the caller into `event`.
+        """Check `token` with the route's authorizer, and add the principal and the context to `event`.
 
         Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-use-lambda-authorizer.html
         """
@@ -156,29 +155,29 @@ class Gateway:
         if not token:
             raise Refusal(UNAUTHORIZED, _NO_BEARER)
         arn = LocalARNBuilder().build_arn(method, event["path"])
-        asked = {"type": "TOKEN", "authorizationToken": token, "methodArn": arn}
+        authorizer_event = {"type": "TOKEN", "authorizationToken": token, "methodArn": arn}
         try:
-            said = authorizer(asked, _context("authorizer", AUTHORIZER_SECONDS))
+            verdict = authorizer(authorizer_event, _context("authorizer", AUTHORIZER_SECONDS))
         except Exception as error:
             if str(error) == "Unauthorized":
                 raise Refusal(UNAUTHORIZED, _NO_BEARER) from error
             raise
-        if not _allows(said["policyDocument"], arn):
+        if not _allows(verdict["policyDocument"], arn):
             raise Refusal(FORBIDDEN, "The bearer token lacks the scope for this call.")
-        context = {name: str(value) for name, value in said.get("context", {}).items()}
-        event["requestContext"]["authorizer"] = {**context, "principalId": said["principalId"]}
+        context = {name: str(value) for name, value in verdict.get("context", {}).items()}
+        event["requestContext"]["authorizer"] = {**context, "principalId": verdict["principalId"]}
 
 
-def problem(refusal: Refusal, request_id: str) -> Answer:
-    """The gateway's own answer, of the same shape as the application's errors."""
-    body = json.dumps(document(refusal.problem, str(refusal), request_id)).encode()
+def problem_response(refusal: Refusal, request_id: str) -> HttpResponse:
+    """The gateway's own response, in the same format as the application's errors."""
+    body = document(refusal.problem, str(refusal), request_id).model_dump_json(exclude_defaults=True).encode()
     headers: dict[str, str | list[str]] = {
         "Content-Type": "application/problem+json",
         "x-amzn-RequestId": request_id,
     }
     if refusal.problem is UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    return Answer(refusal.problem.status, headers, body, request_id)
+    return HttpResponse(refusal.problem.status, headers, body, request_id)
 
 
 def _matches(route: str, parts: list[str]) -> bool:
@@ -190,24 +189,24 @@ def _matches(route: str, parts: list[str]) -> bool:
 
 
 def _allows(policy: Mapping[str, Any], arn: str) -> bool:
-    """Whether `policy` opens `arn`: some statement allows it, and none denies it."""
+    """Whether `policy` allows `arn`: at least one statement allows it, and none denies it."""
     matcher = ARNMatcher(arn)
     effects = {
         statement["Effect"]
         for statement in policy["Statement"]
-        if "execute-api:Invoke" in _listed(statement["Action"])
-        and matcher.does_any_resource_match(_listed(statement["Resource"]))
+        if "execute-api:Invoke" in _as_list(statement["Action"])
+        and matcher.does_any_resource_match(_as_list(statement["Resource"]))
     }
     return effects == {"Allow"}
 
 
-def _listed(value: str | list[str]) -> list[str]:
+def _as_list(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
 def _body(body: bytes) -> dict[str, Any]:
-    # AWS hands a body over as text. What is not UTF-8 it would silently mend with U+FFFD; here the app gets
-    # the bytes as they are, encoded, so that whoever sent them is told.
+    # AWS passes a body on as text, and silently replaces bytes that are not UTF-8 with U+FFFD. Here the app
+    # gets such a body unchanged, as Base64, so that the caller gets an error.
     try:
         return {"body": body.decode() or None, "isBase64Encoded": False}
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""The local stack's own log lines: JSON on standard output, beside the application's."""
+"""The local stack's own log lines: JSON on standard output, like those of the application."""
 
 from aws_lambda_powertools import Logger
 

@@ -1,4 +1,4 @@
-"""The order system's side of the queues: it sends messages and picks up the answers to its orders."""
+"""The OMS's side of the queues: sends messages, and receives the answers to its orders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Message = dict[str, Any]
 
 
 class Oms:
-    """An order system that shares its queue of answers with others: it takes only its own."""
+    """An OMS that shares its queue of answers with others, and takes only the answers to its own orders."""
 
     def __init__(self, sqs: SQSClient, inventory_queue_url: str, answers_queue_url: str) -> None:
         self._sqs = sqs
@@ -25,16 +25,16 @@ class Oms:
 
     @classmethod
     def of_environment(cls, sqs: SQSClient) -> Self:
-        """The order system of the stage that the environment names; raises `KeyError` if it names none."""
+        """Create the OMS of the stage in the environment; raises `KeyError` if a variable is missing."""
         return cls(sqs, os.environ["IMS_INVENTORY_QUEUE_URL"], os.environ["OMS_EVENTS_QUEUE_URL"])
 
     def send(self, message: Message | str) -> None:
-        """Send one message to the IMS; text goes as it is."""
+        """Send one message to the IMS; text is sent unchanged."""
         body = message if isinstance(message, str) else json.dumps(message)
         self._sqs.send_message(QueueUrl=self._inventory_queue_url, MessageBody=body)
 
     def answers(self, order_ids: set[str], count: int, seconds: float) -> list[Message]:
-        """The answers to `order_ids`, as soon as there are `count` of them or after `seconds`."""
+        """Receive the answers to `order_ids`; return when there are `count` of them, or after `seconds`."""
         found: list[Message] = []
         deadline = time.monotonic() + seconds
         while len(found) < count and time.monotonic() < deadline:
@@ -42,7 +42,7 @@ class Oms:
                 QueueUrl=self._answers_queue_url,
                 MaxNumberOfMessages=10,
                 WaitTimeSeconds=1,
-                VisibilityTimeout=5,  # what is not ours is soon there for others
+                VisibilityTimeout=5,  # answers to other orders are soon visible to others again
             ).get("Messages", [])
             for each in received:
                 answer = json.loads(each["Body"])
@@ -55,7 +55,7 @@ class Oms:
 
 
 def reserve(order_id: str, items: dict[str, int], customer_id: str = "customer-1") -> Message:
-    """The message that asks for the stock of an order; `items` is the quantity by SKU."""
+    """A message that asks for the stock of an order; `items` is the quantity by SKU."""
     return {
         "type": "ReserveInventory",
         "order_id": order_id,
@@ -66,15 +66,15 @@ def reserve(order_id: str, items: dict[str, int], customer_id: str = "customer-1
 
 
 def release(order_id: str, reason: str = "CUSTOMER_CANCELLED") -> Message:
-    """The message that gives the stock of an order back."""
+    """A message that returns the stock of an order."""
     return {"type": "ReleaseInventory", "order_id": order_id, "reason": reason, "timestamp": now()}
 
 
 def new_id(kind: str) -> str:
-    """An id that nobody used before: `kind` and eight random characters."""
+    """A new id: `kind` and eight random characters."""
     return f"{kind}-{uuid.uuid4().hex[:8]}"
 
 
 def now() -> str:
-    """The time as messages carry it: ISO 8601, UTC."""
+    """The current time in the format of messages: ISO 8601, UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,4 +1,4 @@
-"""`python -m local.order`: send one order to the stage in the environment, and show its answer."""
+"""`python -m local.order`: sends one order to the stage in the environment, and shows its answer."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import boto3
 from local.oms import Oms, release, reserve
 
 _ANSWER_SECONDS = 10
+_NO_ANSWER = (
+    f"No answer within {_ANSWER_SECONDS} s: either this order was answered before, or no consumer is running."
+)
 
 
 def main() -> None:
@@ -22,20 +25,18 @@ def main() -> None:
     oms = Oms.of_environment(boto3.client("sqs"))
     oms.send(message)
     answers = oms.answers({given.order_id}, 1, _ANSWER_SECONDS)
-    print(
-        "\n".join(map(json.dumps, answers)) or "No answer: the order has had its answer, or nobody listens."
-    )
+    print("\n".join(map(json.dumps, answers)) or _NO_ANSWER)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m local.order", description="Send an order, show its answer."
+        prog="python -m local.order", description="Send an order and show its answer."
     )
     kinds = parser.add_subparsers(dest="kind", required=True)
-    reserving = kinds.add_parser("reserve", help="ask for stock")
+    reserving = kinds.add_parser("reserve", help="reserve stock for an order")
     reserving.add_argument("order_id")
     reserving.add_argument("items", nargs="+", type=_item, metavar="SKU=QUANTITY")
-    kinds.add_parser("release", help="give the stock of an order back").add_argument("order_id")
+    kinds.add_parser("release", help="return the stock of an order").add_argument("order_id")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""What Lambda's event source mapping does between the queue and `on_sqs_message`.
+"""Lambda's event source mapping between the queue and `on_sqs_message`.
 
 Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
 """
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 Handler = Callable[[dict[str, Any], LambdaContext], Any]
 
 BATCH_SIZE: Final = 10
-_PAUSE_SECONDS: Final = 1.0
+_RETRY_SECONDS: Final = 1.0
 _FUNCTION: Final = "ims-local-on_sqs_message"
 
 
 class Poller:
-    """Hands the messages of one queue to a handler, batch by batch, and deletes those that it settled.
+    """Passes the messages of one queue to a handler, batch by batch, and deletes those that it settled.
 
-    The others are left alone: they come again after the queue's visibility timeout, and the queue's redrive
-    policy moves them to the dead-letter queue after `maxReceiveCount` receives.
+    The others stay in the queue. SQS redelivers them after the visibility timeout, and moves them to the
+    dead-letter queue after `maxReceiveCount` receives.
     """
 
     def __init__(
@@ -42,11 +42,11 @@ class Poller:
         self._handler = handler
         self._time_limit = time_limit
         self._wait_seconds = wait_seconds
-        answer = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])
-        self._queue_arn = answer["Attributes"]["QueueArn"]
+        response = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])
+        self._queue_arn = response["Attributes"]["QueueArn"]
 
     def poll(self) -> int:
-        """Receive one batch and settle what can be settled; answers how many messages came."""
+        """Receive one batch, pass it to the handler, and return the number of messages received."""
         messages = self._sqs.receive_message(
             QueueUrl=self._queue_url,
             MaxNumberOfMessages=BATCH_SIZE,
@@ -60,24 +60,24 @@ class Poller:
         return len(messages)
 
     def run(self, stop: threading.Event) -> None:
-        """Poll until `stop` is set; the batch at hand is finished, since an abandoned poll loses messages."""
+        """Poll until `stop` is set. The current batch is finished first: an aborted poll loses messages."""
         while not stop.is_set():
             try:
                 self.poll()
-            except Exception:  # noqa: BLE001 - whatever it is, the poller goes on
-                journal.exception("the queue could not be polled")
-                stop.wait(_PAUSE_SECONDS)
+            except Exception:  # noqa: BLE001 - the poller continues after every error
+                journal.exception("polling the queue failed")
+                stop.wait(_RETRY_SECONDS)
 
     def _invoke(self, messages: Sequence[MessageTypeDef]) -> Collection[str]:
         ids = {message["MessageId"] for message in messages}
-        event = {"Records": [record(message, self._queue_arn) for message in messages]}
+        event = {"Records": [sqs_record(message, self._queue_arn) for message in messages]}
         context = LambdaContext(
             function_name=_FUNCTION, memory_size=512, max_runtime_ms=int(self._time_limit * 1000)
         )
         try:
-            return failures(self._handler(event, context), ids)
-        except Exception:  # noqa: BLE001 - whatever a function raises fails its batch
-            journal.exception("the handler failed, and so does the whole batch")
+            return failed_ids(self._handler(event, context), ids)
+        except Exception:  # noqa: BLE001 - every error of a function fails its batch
+            journal.exception("the handler failed, so the whole batch is redelivered")
             return ids
 
     def _delete(self, messages: Sequence[MessageTypeDef]) -> None:
@@ -104,8 +104,8 @@ def polling(poller: Poller) -> Iterator[None]:
         thread.join()
 
 
-def record(message: MessageTypeDef, queue_arn: str) -> dict[str, Any]:
-    """A received message as Lambda hands it over.
+def sqs_record(message: MessageTypeDef, queue_arn: str) -> dict[str, Any]:
+    """A received message as a record of the event that Lambda passes to the handler.
 
     Source: https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html#example-standard-queue-message-event
     """
@@ -124,15 +124,15 @@ def record(message: MessageTypeDef, queue_arn: str) -> dict[str, Any]:
     }
 
 
-def failures(answer: Any, ids: Collection[str]) -> Collection[str]:
-    """Which of the message `ids` failed, according to the handler's `answer`.
+def failed_ids(response: Any, ids: Collection[str]) -> Collection[str]:
+    """Which of the message `ids` failed, according to the handler's `response`.
 
-    Nothing, or an empty list, says that all succeeded; an answer that makes no sense, that all failed.
+    An empty response or an empty list means that all succeeded, an invalid response that all failed.
     """
-    if not answer:
+    if not response:
         return ()
     try:
-        named = [failure["itemIdentifier"] for failure in answer.get("batchItemFailures") or ()]
+        named = [failure["itemIdentifier"] for failure in response.get("batchItemFailures") or ()]
     except (AttributeError, KeyError, TypeError):
         return ids
     return named if all(name in ids for name in named) else ids

@@ -1,4 +1,4 @@
-"""The tables and queues of a stage, as Terraform makes them on AWS: what is missing is created."""
+"""Creates the missing tables and queues of a stage, as Terraform does on AWS."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FOURTEEN_DAYS: Final = 14 * 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Queues:
-    """URLs of the three queues."""
+    """The URLs of the three queues."""
 
     inventory: str
     dlq: str
@@ -29,7 +29,7 @@ class Queues:
 
 
 def create_missing_tables(dynamodb: DynamoDBClient, tables: TableSettings) -> None:
-    """Create the three tables where they are missing, and wait until they can be used."""
+    """Create those of the three tables that are missing, and wait until they can be used."""
     _table(dynamodb, tables.product_table, "sku")
     _table(dynamodb, tables.inventory_table, "sku")
     _table(dynamodb, tables.processed_events_table, "order_id")
@@ -39,10 +39,10 @@ def create_missing_tables(dynamodb: DynamoDBClient, tables: TableSettings) -> No
 def create_missing_queues(
     sqs: SQSClient, *, visibility_seconds: int = 2, max_receive_count: int = 3
 ) -> Queues:
-    """Create the three queues where they are missing, and set their attributes.
+    """Create those of the three queues that are missing, and set the attributes of all.
 
-    `visibility_seconds`: after how long a received message comes again. `max_receive_count`: how often it
-    is received before it moves to the dead-letter queue.
+    `visibility_seconds`: the time until a received message is redelivered. `max_receive_count`: how often a
+    message is received before it moves to the dead-letter queue.
     """
     dlq = _queue(sqs, DLQ, {"MessageRetentionPeriod": str(_FOURTEEN_DAYS)})
     dlq_arn = sqs.get_queue_attributes(QueueUrl=dlq, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -69,15 +69,15 @@ def _table(dynamodb: DynamoDBClient, name: str, key: str) -> None:
 
 
 def _time_to_live(dynamodb: DynamoDBClient, table: str, attribute: str) -> None:
-    stands = dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
-    if stands.get("AttributeName") != attribute:
+    current = dynamodb.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
+    if current.get("AttributeName") != attribute:
         dynamodb.update_time_to_live(
             TableName=table, TimeToLiveSpecification={"Enabled": True, "AttributeName": attribute}
         )
 
 
 def _queue(sqs: SQSClient, name: str, attributes: dict[QueueAttributeNameType, str]) -> str:
-    # CreateQueue with attributes refuses a queue that stands with others, so they are set apart.
+    # CreateQueue refuses an existing queue whose attributes differ, so they are set in a separate call.
     url = sqs.create_queue(QueueName=name)["QueueUrl"] if not (found := _find(sqs, name)) else found
     if attributes:
         sqs.set_queue_attributes(QueueUrl=url, Attributes=attributes)

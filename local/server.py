@@ -1,4 +1,4 @@
-"""HTTP on loopback: hypercorn reads the requests, the gateway answers them in threads.
+"""HTTP on loopback: hypercorn reads the requests, and the gateway handles them in threads.
 
 Source: https://hypercorn.readthedocs.io/en/latest/how_to_guides/api_usage.html
 """
@@ -20,36 +20,37 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
 from chalicelib.api.problems import Problem
-from local.gateway import API_SECONDS, Answer, Refusal, Request, problem
+from local.gateway import API_SECONDS, HttpRequest, HttpResponse, Refusal, problem_response
 from local.journal import journal
 
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
 MAX_BODY: Final = 10 * 1024 * 1024
 _TOO_LARGE: Final = Refusal(
-    Problem(413, "REQUEST_TOO_LARGE", "Request too large"), "The request is larger than API Gateway takes."
+    Problem(413, "REQUEST_TOO_LARGE", "Request too large"),
+    "The request is larger than API Gateway accepts.",
 )
 _THREADS: Final = 64
-"""Requests answered at the same time; more of them wait."""
+"""The number of requests handled at the same time; further ones wait."""
 _BODY_SECONDS: Final = 10
-"""Time for a body to arrive, so that a client that stalls cannot hold up the stop."""
+"""The time for a body to arrive, so that a stalled client cannot delay the stop."""
 
 
 class Server:
-    """An ASGI application that calls `answer` in a thread of `threads` for each request."""
+    """An ASGI application that calls `handle` for each request, in a thread of `threads`."""
 
-    def __init__(self, answer: Callable[[Request], Answer], threads: ThreadPoolExecutor) -> None:
-        self._answer = answer
+    def __init__(self, handle: Callable[[HttpRequest], HttpResponse], threads: ThreadPoolExecutor) -> None:
+        self._handle = handle
         self._threads = threads
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer one request; source: https://asgi.readthedocs.io/en/latest/specs/www.html."""
+        """Handle one request; source: https://asgi.readthedocs.io/en/latest/specs/www.html."""
         if scope["type"] != "http":
             return  # nothing to start or stop, and no WebSockets
         began = time.monotonic()
-        body = await _body(receive)
+        body = await _read_body(receive)
         if body is None:
             return
-        request = Request(
+        request = HttpRequest(
             scope["method"],
             scope["raw_path"].decode(),
             scope["query_string"].decode(),
@@ -57,25 +58,25 @@ class Server:
             body,
         )
         if len(body) > MAX_BODY:
-            answer = problem(_TOO_LARGE, str(uuid.uuid4()))
+            response = problem_response(_TOO_LARGE, str(uuid.uuid4()))
         else:
-            answer = await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, request)
-        await send({"type": "http.response.start", "status": answer.status, "headers": _headers(answer)})
-        await send({"type": "http.response.body", "body": answer.body})
+            response = await asyncio.get_running_loop().run_in_executor(self._threads, self._handle, request)
+        await send({"type": "http.response.start", "status": response.status, "headers": _headers(response)})
+        await send({"type": "http.response.body", "body": response.body})
         journal.info(
             "access",
             extra={
-                "request_id": answer.request_id,
+                "request_id": response.request_id,
                 "method": request.method,
                 "path": request.path,
-                "status": answer.status,
+                "status": response.status,
                 "milliseconds": round((time.monotonic() - began) * 1000, 1),
             },
         )
 
 
-async def _body(receive: Any) -> bytes | None:
-    """The body; None if not all of it comes in time. Of one that is too large, only the start is kept."""
+async def _read_body(receive: Any) -> bytes | None:
+    """Read the body, but not more than is allowed and one byte; None if it is not complete in time."""
     body = bytearray()
     with suppress(TimeoutError):
         async with asyncio.timeout(_BODY_SECONDS):
@@ -86,30 +87,30 @@ async def _body(receive: Any) -> bytes | None:
     return None
 
 
-def _headers(answer: Answer) -> list[tuple[bytes, bytes]]:
+def _headers(response: HttpResponse) -> list[tuple[bytes, bytes]]:
     pairs = [("Server", "ims-local")]
-    if answer.status != 204:
-        pairs.append(("Content-Length", str(len(answer.body))))
-    for name, value in answer.headers.items():
+    if response.status != 204:
+        pairs.append(("Content-Length", str(len(response.body))))
+    for name, value in response.headers.items():
         pairs += [(name, each) for each in ([value] if isinstance(value, str) else value)]
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
 
 
 @contextmanager
-def serving(answer: Callable[[Request], Answer], bound: socket.socket) -> Iterator[str]:
-    """Serve `answer` on the listening socket `bound`, which is closed afterwards; yields the URL."""
+def serving(handle: Callable[[HttpRequest], HttpResponse], bound: socket.socket) -> Iterator[str]:
+    """Serve `handle` on the listening socket `bound`, which is closed afterwards; yields the URL."""
     host, port = bound.getsockname()
     config = Config()
     config.bind = [f"fd://{bound.detach()}"]
     config.loglevel = "ERROR"
-    config.include_server_header = False  # ours says ims-local
-    config.graceful_timeout = API_SECONDS  # requests in flight are answered first
-    config.h11_pass_raw_headers = True  # API Gateway passes the names of headers on as they were sent
+    config.include_server_header = False  # Server says ims-local instead
+    config.graceful_timeout = API_SECONDS  # requests in flight get their responses first
+    config.h11_pass_raw_headers = True  # API Gateway does not change the names of headers
     stop = threading.Event()
     with ThreadPoolExecutor(_THREADS, "rest") as threads:
-        # Not the main thread: a `shutdown_trigger` keeps hypercorn away from signals.
+        # hypercorn runs outside the main thread; with a `shutdown_trigger` it installs no signal handlers.
         stopped = partial(asyncio.to_thread, stop.wait)
-        running = serve(Server(answer, threads), config, shutdown_trigger=stopped)
+        running = serve(Server(handle, threads), config, shutdown_trigger=stopped)
         server = threading.Thread(target=asyncio.run, args=(running,))
         server.start()
         try:

@@ -1,4 +1,4 @@
-"""What MiniStack holds, on disk: each snapshot is one instant of all tables and queues."""
+"""Snapshots of MiniStack's data on disk: each is one instant of all tables and queues."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any, Final
 from ministack.core import persistence
 from ministack.services import dynamodb, sqs
 
-# MiniStack's own persistence saves only at a clean stop, a file per service, and takes a corrupt file for
-# an empty one. Ours is one file for both services, saved as it runs, with the one before kept.
+# MiniStack's own persistence saves only at a clean stop, writes one file per service, and treats a corrupt
+# file as an empty one. A snapshot is one file for both services, saved while MiniStack runs.
 _SERVICES: Final = {"dynamodb": dynamodb, "sqs": sqs}
 
 
 class Snapshots:
-    """Snapshots in one folder: the newest, and the one before in case the newest cannot be read."""
+    """The snapshots in one folder: the newest, and the previous one in case the newest cannot be read."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -24,7 +24,7 @@ class Snapshots:
         self._before = folder / "snapshot.before.json"
 
     def restore(self) -> None:
-        """Fill MiniStack with the newest snapshot that can be read; one that cannot is set aside."""
+        """Load the newest readable snapshot into MiniStack; rename an unreadable one."""
         for file in (self._newest, self._before):
             if not file.exists():
                 continue
@@ -36,12 +36,12 @@ class Snapshots:
             except (ValueError, KeyError, TypeError) as error:
                 aside = file.with_suffix(".unreadable")
                 file.replace(aside)
-                print(f"snapshot {file.name} cannot be read ({error}); it is kept as {aside.name}")
+                print(f"The snapshot {file.name} cannot be read ({error}); it is kept as {aside.name}.")
             else:
                 return
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write `state`, from `take()`, so that a crash at any moment leaves a whole snapshot."""
+        """Write `state`, from `capture()`, so that a crash at any moment leaves a complete snapshot."""
         fresh = self._newest.with_suffix(".new")
         with fresh.open("w") as file:
             json.dump(state, file, default=persistence._json_default)
@@ -52,6 +52,6 @@ class Snapshots:
         fresh.replace(self._newest)
 
 
-def take() -> dict[str, Any]:
-    """Copy what MiniStack holds now; call it on MiniStack's event loop, which runs one call at a time."""
+def capture() -> dict[str, Any]:
+    """Copy MiniStack's current data; call this on MiniStack's event loop, which runs one call at a time."""
     return {name: service.get_state() for name, service in _SERVICES.items()}

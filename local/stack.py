@@ -1,4 +1,4 @@
-"""The whole local stack in one process: embedded AWS, issuer, REST, poller."""
+"""The whole local stack: starts the embedded AWS, the issuer, the REST API and the poller."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from local.server import serving
 from local.stage import Stage, open_stage
 
 ACCOUNT: Final = "000000000000"
-# Short, so that retries and dead letters can be watched. On AWS the visibility timeout is six times the
-# function's; here it need only be longer.
+# These are short, so that retries and dead letters can be watched. On AWS the visibility timeout is six times
+# the function's time-out; here it only has to be longer.
 VISIBILITY_SECONDS: Final = 4
 FUNCTION_SECONDS: Final = 3
 MAX_RECEIVE_COUNT: Final = 3
 
 
 class PortError(Exception):
-    """The stack cannot listen where it should; the message says where, why and how to choose another port."""
+    """The stack cannot listen on a port; the message says which one, why, and how to choose another."""
 
     def __init__(self, port: int, setting: str, error: OSError) -> None:
         taken = error.errno == errno.EADDRINUSE
@@ -42,7 +42,7 @@ class PortError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A stack that runs: its URLs are in `env`, as they are in the file `env` of its folder."""
+    """A running stack; `env` has its URLs and tokens, like the file `env` in its folder."""
 
     env: dict[str, str]
     emulator: Emulator
@@ -53,8 +53,8 @@ class Running:
 def running(folder: Path, *, port: int, aws_port: int, reset: bool = False) -> Iterator[Running]:
     """Run the stack for the length of the block, with all its files in `folder`.
 
-    `port` is that of REST and `aws_port` that of the embedded AWS; any free one if 0. `reset` throws away
-    the data of earlier runs. Raises `PortError`, `EmulatorError`, `CatalogueError`.
+    `port` is the port of the REST API, `aws_port` that of the embedded AWS; 0 is any free one. `reset`
+    deletes the data of earlier runs first. Raises `PortError`, `EmulatorError`, `CatalogueError`.
     """
     data = folder / "aws"
     with ExitStack() as stack:
@@ -71,14 +71,14 @@ def running(folder: Path, *, port: int, aws_port: int, reset: bool = False) -> I
         )
         issuer = Issuer(folder / "issuer-key.pem")
         jwks_url = stack.enter_context(publishing(issuer, emulator.listen()))
-        _become(stage, jwks_url)
+        _set_environment(stage, jwks_url)
 
-        import app  # only now: its environment is complete
-        from chalicelib import clients
+        import app  # not earlier: it needs the complete environment
+        from chalicelib import bootstrap
 
-        clients.dynamodb()  # boto3 does not make clients in several threads at once
-        clients.sqs()
-        api_url = stack.enter_context(serving(Gateway(app.app).answer, rest_socket))
+        bootstrap.dynamodb()  # boto3 cannot create clients in several threads at once
+        bootstrap.sqs()
+        api_url = stack.enter_context(serving(Gateway(app.app).handle, rest_socket))
         env = {
             "IMS_API_URL": api_url,
             "IMS_TOKEN_READ": issuer.token("local-reader", READ),
@@ -94,8 +94,8 @@ def running(folder: Path, *, port: int, aws_port: int, reset: bool = False) -> I
         yield Running(env, aws, loaded)
 
 
-def _become(stage: Stage, jwks_url: str) -> None:
-    """Make this process's environment that of the functions, with nothing of the caller's AWS in it."""
+def _set_environment(stage: Stage, jwks_url: str) -> None:
+    """Set the variables that the functions read, and remove those of the caller's own AWS account."""
     for name in [name for name in os.environ if name.startswith(("AWS_", "POWERTOOLS_", "AUTH_"))]:
         del os.environ[name]
     os.environ.update(stage.env)

@@ -1,4 +1,4 @@
-"""One stage on an endpoint: clients, tables, queues, and the environment that leads the app to them."""
+"""One stage at an endpoint: its clients, tables and queues, and the environment variables that name them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PER_SERVICE: Final = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SQS")
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A set of tables and queues; `env` holds every variable that the app reads."""
+    """A set of tables and queues; `env` has the variables that lead the app to them."""
 
     env: dict[str, str]
     tables: TableSettings
@@ -42,10 +42,11 @@ class Stage:
 def open_stage(
     endpoint_url: str, account: str, *, visibility_seconds: int = 2, max_receive_count: int = 3
 ) -> Stage:
-    """Create what is missing of a stage at `endpoint_url` and connect to it.
+    """Create the missing tables and queues of a stage at `endpoint_url`, and connect to it.
 
-    `account`: 12 digits; on MiniStack each is an account of its own. The other arguments are those of
-    `resources.create_missing_queues`. Endpoints of single services in the environment win, as in boto3.
+    `account`: 12 digits; MiniStack keeps the data of each account apart. The other arguments are those of
+    `resources.create_missing_queues`. Endpoints of single services in the environment take precedence, as in
+    boto3.
     """
     access = {
         "AWS_ENDPOINT_URL": endpoint_url,

@@ -1,0 +1,1 @@
+"""REST: routing, problems, and one module per resource."""

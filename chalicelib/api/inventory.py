@@ -1,81 +1,72 @@
-"""Stock: what its calls take and answer."""
+"""Stock."""
 
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from chalice.app import Request, Response
+from chalicelib.api.routing import Call
+from chalicelib.contracts import requests, responses
+from chalicelib.domain.stock import Adjustment, IdempotencyKey, Stock
 
-from chalicelib import clients
-from chalicelib.api import tokens
-from chalicelib.api.bodies import json_body
-from chalicelib.api.http import caller, json_response, query
-from chalicelib.api.wire import AdjustStock, CheckAvailability, ListStock, OneSku, SetStock, parse
-from chalicelib.core.adjustments import Adjustment, IdempotencyKey
-from chalicelib.core.catalogue import Stock
+if TYPE_CHECKING:
+    from chalicelib.services.stock_changes import StockChanges
+    from chalicelib.store.stock_store import StockStore
 
 
-def get(sku: str) -> Response:
+def get(call: Call[requests.OneSku], stock: StockStore) -> responses.Stock:
     """GET /inventory/{sku}"""
-    return json_response(clients.inventory().get(parse(OneSku, {"sku": sku}).sku))
+    return responses.Stock.model_validate(stock.get(call.takes.sku, call.deadline))
 
 
-def list_page(request: Request) -> Response:
+def list_page(call: Call[requests.ListStock], stock: StockStore) -> responses.StockPage:
     """GET /inventory"""
-    asked = parse(ListStock, query(request))
-    levels, last = clients.inventory().page(asked.limit, asked.after)
-    token = last and tokens.encode(asked.listing, last)
-    return json_response({"items": levels, "next_token": token})
+    levels, last = stock.page(call.takes.limit, call.takes.after, call.deadline)
+    return responses.StockPage.model_validate({"items": levels, "next_token": call.takes.next_token(last)})
 
 
-def set_quantity(request: Request, sku: str) -> Response:
+def set_quantity(call: Call[requests.SetStock], changes: StockChanges) -> responses.Stock:
     """PUT /inventory/{sku}"""
-    asked = parse(SetStock, _parts(request, sku))
-    stock = clients.adjustments().set_quantity(
-        asked.sku,
-        asked.body.quantity,
-        datetime.now(UTC),
-        expected=asked.body.expected_quantity,
-        key=_key(request, asked.key),
+    asked = call.takes
+    key = _key(call, asked.idempotency_key)
+    body = asked.body
+    return responses.Stock.model_validate(
+        changes.set_quantity(asked.sku, body.quantity, call.deadline, body.expected_quantity, key)
     )
-    return json_response(stock)
 
 
-def adjust(request: Request, sku: str) -> Response:
+def adjust(call: Call[requests.AdjustStock], changes: StockChanges) -> responses.Stock:
     """POST /inventory/{sku}/adjustments"""
-    asked = parse(AdjustStock, _parts(request, sku))
-    change = Adjustment(asked.body.delta, asked.body.reason, asked.body.reference)
-    key = _key(request, asked.key)
-    return json_response(clients.adjustments().adjust(asked.sku, change, datetime.now(UTC), key))
+    asked = call.takes
+    adjustment = Adjustment(asked.body.delta, asked.body.reason, asked.body.reference)
+    key = _key(call, asked.idempotency_key)
+    return responses.Stock.model_validate(changes.adjust(asked.sku, adjustment, call.deadline, key))
 
 
-def check(request: Request) -> Response:
+def check(call: Call[requests.CheckAvailability], stock: StockStore) -> responses.Availability:
     """POST /inventory/check"""
-    entries = parse(CheckAvailability, {"body": json_body(request)}).body.items
     wanted: Counter[str] = Counter()
-    for entry in entries:
+    for entry in call.takes.body.items:
         wanted[entry.sku] += entry.quantity
-    levels = clients.inventory().levels(wanted)
+    levels = stock.levels(wanted, call.deadline)
     items = {sku: _availability(units, levels.get(sku)) for sku, units in wanted.items()}
-    everything = all(item["status"] == "AVAILABLE" for item in items.values())
-    return json_response({"status": "AVAILABLE" if everything else "UNAVAILABLE", "items": items})
+    everything = all(item["reason"] is None for item in items.values())
+    status = "AVAILABLE" if everything else "UNAVAILABLE"
+    # The items as dicts: pydantic makes 100 of them faster than we do.
+    return responses.Availability.model_validate({"status": status, "items": items})
 
 
 def _availability(requested: int, stock: Stock | None) -> dict[str, Any]:
+    """The fields of `responses.ItemAvailability`."""
     quantity = stock.quantity if stock else 0
-    answer = {"status": "AVAILABLE", "requested": requested, "quantity": quantity}
-    if requested <= quantity:
-        return answer
-    reason = "INSUFFICIENT_STOCK" if stock else "SKU_NOT_FOUND"
-    return answer | {"status": "UNAVAILABLE", "reason": reason}
+    reason = None
+    if requested > quantity:
+        reason = "INSUFFICIENT_STOCK" if stock else "SKU_NOT_FOUND"
+    status = "UNAVAILABLE" if reason else "AVAILABLE"
+    return {"status": status, "requested": requested, "quantity": quantity, "reason": reason}
 
 
-def _parts(request: Request, sku: str) -> dict[str, Any]:
-    key = {name: request.headers[name] for name in ("Idempotency-Key",) if name in request.headers}
-    return {"sku": sku, "body": json_body(request), **key}
-
-
-def _key(request: Request, text: str | None) -> IdempotencyKey | None:
-    return None if text is None else IdempotencyKey(caller(request), text)
+def _key(
+    call: Call[requests.SetStock] | Call[requests.AdjustStock], text: str | None
+) -> IdempotencyKey | None:
+    return None if text is None else IdempotencyKey(call.principal, text)

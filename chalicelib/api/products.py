@@ -1,79 +1,73 @@
-"""Products: what their calls take and answer."""
+"""Products."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from chalice.app import Request, Response
+from chalicelib.api.routing import Call, Reply
+from chalicelib.contracts import requests, responses
+from chalicelib.contracts.fields import price_number
+from chalicelib.domain.stock import Product
+from chalicelib.domain.timestamps import iso
 
-from chalicelib import clients
-from chalicelib.api import tokens
-from chalicelib.api.bodies import json_body
-from chalicelib.api.http import json_response, no_content, query
-from chalicelib.api.wire import ChangeProduct, CreateProduct, ListProducts, OneSku, parse
-from chalicelib.core.catalogue import Product
-from chalicelib.core.moments import iso
+if TYPE_CHECKING:
+    from chalicelib.store.product_store import ProductStore
+    from chalicelib.store.stock_store import StockStore
 
 
-def create(request: Request) -> Response:
+def create(call: Call[requests.CreateProduct], products: ProductStore) -> Reply:
     """POST /products"""
-    asked = parse(CreateProduct, {"body": json_body(request)}).body
-    now = iso(datetime.now(UTC))
-    product = Product(**asked.model_dump(), created_at=now, updated_at=now)
-    stock = clients.products().create(product)
-    # Behind a stage or a base path, the path that was called is longer than the route.
-    called = request.context.get("path") or request.path
-    location = f"{called.rstrip('/')}/{product.sku}"
-    return json_response(_answer(product, stock.quantity), 201, {"Location": location})
+    now = iso(call.deadline.now())
+    product = Product(**call.takes.body.model_dump(), created_at=now, updated_at=now)
+    stock = products.create(product, call.deadline)
+    location = f"{call.path.rstrip('/')}/{product.sku}"
+    return Reply(responses.Product(**_fields(product, stock.quantity)), {"Location": location})
 
 
-def get(sku: str) -> Response:
+def get(call: Call[requests.OneSku], products: ProductStore) -> responses.Product:
     """GET /products/{sku}"""
-    product, stock = clients.products().get(parse(OneSku, {"sku": sku}).sku)
-    return json_response(_answer(product, stock.quantity))
+    product, stock = products.get(call.takes.sku, call.deadline)
+    return responses.Product(**_fields(product, stock.quantity))
 
 
-def list_page(request: Request) -> Response:
+def list_page(
+    call: Call[requests.ListProducts], products: ProductStore, stock: StockStore
+) -> responses.ProductPage:
     """GET /products"""
-    asked = parse(ListProducts, query(request))
-    products, last = clients.products().page(asked.limit, asked.after)
+    asked = call.takes
+    page, last = products.page(asked.limit, asked.after, call.deadline)
     if asked.include_inventory == "true":
-        stock = clients.inventory().levels(product.sku for product in products)
+        levels = stock.levels((product.sku for product in page), call.deadline)
         # A product that was deleted after the page was read has no stock any more, and is left out.
-        items = [_answer(p, stock[p.sku].quantity) for p in products if p.sku in stock]
+        items = [_fields(p, levels[p.sku].quantity) for p in page if p.sku in levels]
     else:
-        items = [_answer(product) for product in products]
-    return json_response({"items": items, "next_token": last and tokens.encode(asked.listing, last)})
+        items = [_fields(product) for product in page]
+    return responses.ProductPage.model_validate({"items": items, "next_token": asked.next_token(last)})
 
 
-def change(request: Request, sku: str) -> Response:
+def change(
+    call: Call[requests.ChangeProduct], products: ProductStore, stock: StockStore
+) -> responses.Product:
     """PATCH /products/{sku}"""
-    asked = parse(ChangeProduct, {"sku": sku, "body": json_body(request)})
-    product = clients.products().change(asked.sku, asked.body.given(), datetime.now(UTC))
-    return json_response(_answer(product, clients.inventory().get(product.sku).quantity))
+    sku, changes = call.takes.sku, call.takes.body.given()
+    product = products.change(sku, changes, call.deadline)
+    return responses.Product(**_fields(product, stock.get(sku, call.deadline).quantity))
 
 
-def delete(sku: str) -> Response:
+def delete(call: Call[requests.OneSku], products: ProductStore) -> None:
     """DELETE /products/{sku}"""
-    clients.products().delete(parse(OneSku, {"sku": sku}).sku)
-    return no_content()
+    products.delete(call.takes.sku, call.deadline)
 
 
-def _answer(product: Product, quantity: int | None = None) -> dict[str, Any]:
-    answer = {
+def _fields(product: Product, quantity: int | None = None) -> dict[str, Any]:
+    """The fields of `responses.Product`."""
+    return {
         "sku": product.sku,
         "name": product.name,
         "description": product.description,
-        "price": _number(product.price),
+        "price": price_number(product.price),
         "image_url": product.image_url,
         "created_at": product.created_at,
         "updated_at": product.updated_at,
+        "quantity": quantity,
     }
-    return answer if quantity is None else answer | {"quantity": quantity}
-
-
-def _number(price: Decimal) -> int | float:
-    # Exact: a float keeps 15 digits and is written with as few as lead back to it; a price has 12 at most.
-    return int(price) if price == price.to_integral_value() else float(price)

@@ -3,39 +3,39 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING
 
-from chalice.app import Response
-
-from chalicelib import clients
-from chalicelib.api.http import json_response
-from chalicelib.api.wire import OneOrder, parse
-from chalicelib.core.records import OrderRecord
+from chalicelib.api.routing import Call
+from chalicelib.contracts import requests, responses
 from chalicelib.errors import NotFound
 
+if TYPE_CHECKING:
+    from chalicelib.domain.reservation import Reservation
+    from chalicelib.store.order_store import OrderStore
 
-def get(order_id: str) -> Response:
+
+def get(call: Call[requests.OneOrder], orders: OrderStore) -> responses.Reservation:
     """GET /reservations/{order_id}"""
-    asked = parse(OneOrder, {"order_id": order_id})
-    record = clients.order_records().get(asked.order_id)
-    if record is None:
-        raise NotFound(f"there is no reservation for order {asked.order_id}")
-    return json_response(_answer(record))
+    order_id = call.takes.order_id
+    reservation = orders.find(order_id, call.deadline)
+    if reservation is None:
+        raise NotFound(f"there is no reservation for order {order_id}")
+    return _document(reservation)
 
 
-def _answer(record: OrderRecord) -> dict[str, Any]:
-    """The record with the answers that went to the OMS, null where there is none."""
-    return {
-        "order_id": record.order_id,
-        "outcome": record.outcome,
-        "customer_id": record.customer_id,
-        "items": [{"sku": sku, "quantity": quantity} for sku, quantity in record.items.items()],
-        "created_at": record.created_at,
-        "published_at": record.published_at,
-        "answer": record.event and json.loads(record.event),
-        "release": record.release_event
-        and {
-            "published_at": record.release_published_at,
-            "answer": json.loads(record.release_event),
-        },
-    }
+def _document(reservation: Reservation) -> responses.Reservation:
+    release = None
+    if reservation.release_event:
+        release = responses.Release(
+            published_at=reservation.release_published_at, answer=json.loads(reservation.release_event)
+        )
+    return responses.Reservation(
+        order_id=reservation.order_id,
+        outcome=reservation.outcome.value,
+        customer_id=reservation.customer_id,
+        items=[responses.ReservedItem(sku=sku, quantity=units) for sku, units in reservation.items.items()],
+        created_at=reservation.created_at,
+        published_at=reservation.published_at,
+        answer=json.loads(reservation.event) if reservation.event else None,
+        release=release,
+    )

@@ -1,4 +1,4 @@
-"""One small document over HTTPS, within a time that holds whatever the other side does."""
+"""Downloads one small document over HTTPS, within a time limit that the server cannot exceed."""
 
 import time
 from concurrent.futures import Future
@@ -13,23 +13,23 @@ from urllib.parse import urlsplit
 from chalicelib.errors import KeysUnavailable, SettingsError
 
 TIMEOUT: Final = 2.0
-"""Seconds for all of it: name resolution, connection, TLS, and the last byte."""
+"""Seconds for the whole download: from name resolution to the last byte."""
 MAX_BYTES: Final = 150_000
-"""As much as API Gateway's own JWT authorizer takes.
+"""The same limit as that of API Gateway's own JWT authorizer.
 
 Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
 """
 
 
 def download(url: str, timeout: float = TIMEOUT) -> bytes:
-    """Fetch the document at `url`, which is https, or http on a loopback host, within `timeout` seconds.
+    """Fetch the document at `url` (https, or http on a loopback host) within `timeout` seconds.
 
-    No redirect is followed and no proxy used. A thread of its own does the work, since a socket's time-out
-    starts anew with each byte, and name resolution has none.
-    Raises `KeysUnavailable`, or `SettingsError` for another kind of URL.
+    It follows no redirects and uses no proxy. A separate thread does the work, since the time-out of a socket
+    restarts with each byte, and name resolution has none.
+    Raises `KeysUnavailable`, or `SettingsError` for any other kind of URL.
     """
     connection, target = _endpoint(url, timeout)
-    answer: Future[bytes] = Future()
+    document: Future[bytes] = Future()
     sockets: list[socket] = []
     deadline = time.monotonic() + timeout
 
@@ -40,17 +40,17 @@ def download(url: str, timeout: float = TIMEOUT) -> bytes:
                 sockets.append(connection.sock)
                 if time.monotonic() > deadline:
                     raise TimeoutError
-                answer.set_result(_get(connection, target))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the caller has to hear of it
-            answer.set_exception(error)
+                document.set_result(_get(connection, target))
+        except Exception as error:  # noqa: BLE001 - the caller must get every error
+            document.set_exception(error)
 
     Thread(target=work, name="download", daemon=True).start()
     try:
-        return answer.result(timeout)
+        return document.result(timeout)
     except Exception as error:
         raise KeysUnavailable(f"the key set could not be fetched: {error!r}") from error
     finally:
-        # Ends a thread that still reads from a server that drips.
+        # This ends the thread if it is still reading from a slow server.
         for sock in sockets:
             with suppress(OSError):
                 sock.shutdown(SHUT_RDWR)
@@ -76,7 +76,7 @@ def _endpoint(url: str, timeout: float) -> tuple[HTTPConnection, str]:
             return HTTPSConnection(host, parts.port or 443, timeout=timeout), target
         if parts.scheme == "http" and _is_loopback(host):
             return HTTPConnection(host, parts.port or 80, timeout=timeout), target
-    raise SettingsError("bad environment: AUTH_JWKS_URL: must be an https URL (http only on loopback)")
+    raise SettingsError("invalid environment: AUTH_JWKS_URL: must be an https URL (http only on loopback)")
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""The issuer's public keys: which of them are good, and for how long they are kept."""
+"""The issuer's public keys: which of them are usable, and for how long they are cached."""
 
 import json
 import time
@@ -11,22 +11,22 @@ from jwt import PyJWK, PyJWTError
 from chalicelib.errors import KeysUnavailable
 
 ALGORITHMS: Final = {"RSA": "RS256", "EC": "ES256"}
-"""The one algorithm that each type of key verifies; a token never chooses.
+"""The only algorithm for each type of key; a token cannot choose another.
 
 Source: https://www.rfc-editor.org/rfc/rfc8725#section-3.1
 """
 LIFETIME: Final = 3600
-"""Seconds for which fetched keys are good."""
+"""Seconds for which fetched keys are cached."""
 SEARCH_PAUSE: Final = 30
-"""Seconds between two fetches that only an unknown `kid` asks for: anybody can make one up."""
+"""Seconds between two fetches for an unknown `kid`, which any caller can invent."""
 
 
 class KeySet:
-    """The issuer's keys, fetched when first needed, when too old, and in search of an unknown `kid`.
+    """The issuer's keys, fetched when first needed, when they expire, and to find an unknown `kid`.
 
-    `fetch` gets the JWKS document or raises `KeysUnavailable`. `clock` tells seconds: the wall clock, as for
-    `exp`, since a monotonic one need not count the time for which Lambda freezes a process.
-    Threads may share it: one fetches, the others wait and share what comes of it.
+    `fetch` returns the JWKS document or raises `KeysUnavailable`. `clock` returns the wall clock's seconds,
+    as for `exp`: a monotonic clock may not count the time for which Lambda freezes a process.
+    Threads may share it: one fetches, the others wait and share the result.
     """
 
     def __init__(self, fetch: Callable[[], bytes], clock: Callable[[], float] = time.time) -> None:
@@ -39,30 +39,30 @@ class KeySet:
         self._failure: KeysUnavailable | None = None
 
     def find(self, kid: str) -> PyJWK | None:
-        """The key of that name, or None if the issuer has none.
+        """Return the key with this `kid`, or None if the issuer has no such key.
 
-        Raises `KeysUnavailable` if that cannot be told.
+        Raises `KeysUnavailable` if the keys cannot be fetched.
         """
         failure_before = self._failure
-        if key := self._known(kid):
+        if key := self._cached(kid):
             return key
         with self._lock:
             if self._failure and self._failure is not failure_before:
                 raise KeysUnavailable("the fetch that this call waited for failed") from self._failure
-            return self._known(kid) or self._searched(kid)
+            return self._cached(kid) or self._find_or_fetch(kid)
 
-    def _known(self, kid: str) -> PyJWK | None:
-        return self._keys.get(kid) if self._passed_since(self._fetched_at) < LIFETIME else None
+    def _cached(self, kid: str) -> PyJWK | None:
+        return self._keys.get(kid) if self._seconds_since(self._fetched_at) < LIFETIME else None
 
-    def _searched(self, kid: str) -> PyJWK | None:
-        if self._passed_since(self._fetched_at) >= LIFETIME:
-            # Not held up by the pause: without keys, every good token is waiting for this.
+    def _find_or_fetch(self, kid: str) -> PyJWK | None:
+        if self._seconds_since(self._fetched_at) >= LIFETIME:
+            # The pause does not apply: without keys, no valid token can be checked.
             self._refresh()
-        elif self._passed_since(self._searched_at) >= SEARCH_PAUSE:
+        elif self._seconds_since(self._searched_at) >= SEARCH_PAUSE:
             self._searched_at = self._clock()
             self._refresh()
         elif self._failure:
-            raise KeysUnavailable("a kid not seen before, and the last fetch failed") from self._failure
+            raise KeysUnavailable("the kid is unknown, and the last fetch failed") from self._failure
         return self._keys.get(kid)
 
     def _refresh(self) -> None:
@@ -74,21 +74,21 @@ class KeySet:
         self._fetched_at = self._clock()
         self._failure = None
 
-    def _passed_since(self, moment: float) -> float:
-        # A clock that was set back leaves moments ahead of it: they count as long past.
+    def _seconds_since(self, moment: float) -> float:
+        # If the clock was set back, a moment can be in the future. It then counts as long past.
         passed = self._clock() - moment
         return passed if passed >= 0 else float("inf")
 
 
 def usable_keys(document: bytes) -> dict[str, PyJWK]:
-    """The keys of a JWKS document that may verify tokens, by `kid`; all others are left out.
+    """Return the keys of a JWKS document that may verify tokens, by `kid`; ignore all others.
 
-    Raises `KeysUnavailable` if there is none.
+    Raises `KeysUnavailable` if no key is usable.
     Source: https://www.rfc-editor.org/rfc/rfc7517#section-5
     """
     try:
         listed = json.loads(document)["keys"]
-        # Reversed, so that the first key of a name wins.
+        # The list is reversed, so that the first key with a `kid` wins.
         keys = {jwk["kid"]: key for jwk in reversed(listed) if (key := _usable(jwk))}
     except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise KeysUnavailable(f"not a key set: {type(error).__name__}") from error
@@ -98,7 +98,7 @@ def usable_keys(document: bytes) -> dict[str, PyJWK]:
 
 
 def _usable(jwk: Any) -> PyJWK | None:
-    """The key, if it has a name, is public, for signatures, of a type that we take, and strong."""
+    """Return the key if it has a `kid`, is public, is for signatures, has a supported type, and is strong."""
     if not isinstance(jwk, dict) or not isinstance(jwk.get("kid"), str) or "d" in jwk:
         return None
     algorithm = ALGORITHMS.get(str(jwk.get("kty")))

@@ -1,4 +1,4 @@
-"""Settles a batch of messages: releases first, then reservations, each in groups of their own."""
+"""Settles a batch of messages, kind by kind, each in groups of its own."""
 
 from __future__ import annotations
 
@@ -7,27 +7,20 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from chalicelib.consumer.groups import Group, work_through
-from chalicelib.consumer.hints import Hints
-from chalicelib.consumer.outbox import Outbox
-from chalicelib.consumer.pace import Pace
-from chalicelib.consumer.publisher import Publisher
-from chalicelib.consumer.releasing import Releasing
+from chalicelib.aws.deadline import Deadline
+from chalicelib.consumer.delivery import Outbox, Publisher
+from chalicelib.consumer.inbox import Message, Task, sort
 from chalicelib.consumer.report import Report
-from chalicelib.consumer.reserving import Reserving
-from chalicelib.core.inbox import Message, Task, sort
-from chalicelib.core.messages import Release, Reserve
-from chalicelib.core.packing import pack
-from chalicelib.core.releases import Cancelled
-from chalicelib.store.batch_get import MAX_KEYS
-from chalicelib.store.transactions import OrderStore
+from chalicelib.consumer.settlers import SETTLERS, Hints
+from chalicelib.domain.commands import Command
+from chalicelib.store.order_store import OrderStore
 
 
 @dataclass(frozen=True)
 class Consumer:
-    """Settles batches of messages from the inventory queue; it keeps nothing between batches but hints.
+    """Settles batches of messages from the inventory queue; between batches it keeps only hints.
 
-    Answers go out by `executor` while the next group is settled.
+    `executor` delivers answers while the next group is settled.
     """
 
     store: OrderStore
@@ -37,48 +30,30 @@ class Consumer:
     report: Report = field(default_factory=Report)
     hints: Hints = field(default_factory=Hints)
 
-    def settle(self, messages: Sequence[Message], pace: Pace) -> set[str]:
-        """Settle `messages`; returns the ids of those that SQS shall deliver again.
+    def settle(self, messages: Sequence[Message], deadline: Deadline) -> set[str]:
+        """Settle `messages`; returns the ids of those that SQS must redeliver.
 
         Every order in a message whose id is not returned is recorded, and its answer is in the OMS's queue.
         """
-        # A record lives from when its order was settled, which is after the message was made; the day is
-        # for clocks that disagree.
-        oldest = pace.now() - timedelta(days=self.record_ttl_days - 1)
+        # A record is kept from when its order was settled, which is after the message was made. The extra day
+        # allows for clock differences.
+        oldest = deadline.now() - timedelta(days=self.record_ttl_days - 1)
         inbox = sort(messages, oldest)
         self.report.received(messages, inbox)
+        kinds = [(kind, tasks) for kind in SETTLERS if (tasks := inbox.of(kind))]
+        unsettled: list[Task] = []
+        for number, (kind, tasks) in enumerate(kinds):
+            # The kinds share the time, so that orders that are stuck in one do not hold back the next.
+            unsettled += self._run(kind, tasks, deadline.share(len(kinds) - number))
         failed = {message.id for message, _ in inbox.poison}
-        left: list[str] = []
-        # Releases first: a reservation whose release is in the same batch then takes no stock at all.
-        # Half of the time is kept for the reservations, which a release that is stuck must not hold back.
-        first = pace.half() if inbox.reserves else pace
-        passes = ((inbox.releases, self._release, first), (inbox.reserves, self._reserve, pace))
-        for tasks, work, its_pace in passes:
-            outbox = Outbox(self.publisher, self.store, its_pace, self.report, self.executor)
-            unsettled = work(list(tasks.values()), outbox, its_pace) | outbox.collect()
-            failed |= {message.id for order_id in unsettled for message in tasks[order_id].messages}
-            left += sorted(unsettled)
-            self.report.answered(tasks, outbox.delivered, unsettled)
-        self.report.unsettled(left, len(failed))
+        failed |= {message.id for task in unsettled for message in task.messages}
+        self.report.unsettled(sorted({task.order_id for task in unsettled}), len(failed))
         return failed
 
-    def _reserve(self, tasks: Sequence[Task], outbox: Outbox, pace: Pace) -> set[str]:
-        redelivered = {task.command.order_id for task in tasks if task.redelivered}
-        reserving = Reserving(self.store, outbox, self.hints, pace, self.report, redelivered)
-        orders = [task.command for task in tasks if isinstance(task.command, Reserve)]
-        return work_through([Group(group) for group in pack(orders)], reserving.settle, pace, self.report)
-
-    def _release(self, tasks: Sequence[Task], outbox: Outbox, pace: Pace) -> set[str]:
-        releasing = Releasing(self.store, outbox, pace, self.report)
-        orders: list[Cancelled] = []
-
-        def look_up(group: Group[Release]) -> None:
-            # What an order gives back, and so how many fit into a transaction, stands in its record.
-            records = self.store.read(group.order_ids, (), pace.pause).records
-            orders.extend(Cancelled(order_id, records[order_id]) for order_id in group.order_ids)
-
-        asked = [task.command for task in tasks if isinstance(task.command, Release)]
-        chunks = [Group(asked[start : start + MAX_KEYS]) for start in range(0, len(asked), MAX_KEYS)]
-        unread = work_through(chunks, look_up, pace, self.report)
-        groups = [Group(group) for group in pack(orders)]
-        return unread | work_through(groups, releasing.settle, pace, self.report)
+    def _run(self, kind: type[Command], tasks: Sequence[Task], deadline: Deadline) -> list[Task]:
+        """Settle `tasks`, all of one kind; returns those that are not settled."""
+        outbox = Outbox(self.publisher, self.store, deadline, self.report, self.executor)
+        settler = SETTLERS[kind](self.store, outbox, self.hints, deadline, self.report)
+        unsettled = settler.run(tasks) | outbox.collect()
+        self.report.answered(tasks, outbox.delivered, unsettled)
+        return [task for task in tasks if task.order_id in unsettled]

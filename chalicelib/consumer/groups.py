@@ -1,4 +1,4 @@
-"""Works through groups of orders: each is settled, tried again, halved or given up; none blocks another."""
+"""Works through groups of orders: each is settled, retried, halved or given up, and blocks no other."""
 
 from __future__ import annotations
 
@@ -7,27 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, Protocol, TypeVar
 
-from chalicelib.consumer.pace import Pace
-from chalicelib.core.records import Known
-from chalicelib.errors import Contended, OutOfTime, Refused, Throttled, TransactionCancelled, Unreachable
+from chalicelib.aws.deadline import Deadline
+from chalicelib.aws.errors import is_caller_fault, is_passing
+from chalicelib.domain.planner import Snapshot
+from chalicelib.errors import Contended, OutOfTime, TransactionCancelled
 
 HALVE_AFTER: Final = 3
 """A group that has lost so many times in a row is halved: fewer items meet less traffic."""
-
-# Whatever the orders, such a call fails; halving would only make it fail more often.
-# https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/CommonErrors.html
-_HOPELESS: Final = frozenset(
-    {
-        "AccessDeniedException",
-        "ExpiredTokenException",
-        "IncompleteSignature",
-        "InvalidSignatureException",
-        "MissingAuthenticationTokenException",
-        "NoCredentialsError",
-        "ResourceNotFoundException",
-        "UnrecognizedClientException",
-    }
-)
 
 
 class Order(Protocol):
@@ -49,10 +35,10 @@ class Reporter(Protocol):
 
 @dataclass(slots=True)
 class Group(Generic[_O]):
-    """Orders that are settled in one transaction, what is known of them, and how often that has failed."""
+    """Orders that are settled in one transaction, what was seen of them, and how often that has failed."""
 
     orders: Sequence[_O]
-    known: Known = field(default_factory=Known)
+    snapshot: Snapshot = field(default_factory=Snapshot)
     attempt: int = 0
 
     @property
@@ -60,36 +46,39 @@ class Group(Generic[_O]):
         return [order.order_id for order in self.orders]
 
     def halves(self) -> list[Group[_O]]:
-        """The group as two, or as it is if it has one order; both keep what is known."""
+        """Split the group in two, unless it has one order; both parts keep the snapshot."""
         middle = len(self.orders) // 2
         parts = [self.orders[:middle], self.orders[middle:]]
-        return [Group(orders, self.known, self.attempt) for orders in parts if orders]
+        return [Group(orders, self.snapshot, self.attempt) for orders in parts if orders]
 
 
 def work_through(
-    groups: Iterable[Group[_O]], settle: Callable[[Group[_O]], None], pace: Pace, report: Reporter
+    groups: Iterable[Group[_O]],
+    settle: Callable[[Group[_O]], None],
+    deadline: Deadline,
+    report: Reporter,
 ) -> set[str]:
-    """Settle all `groups` before time is up; returns the ids of the orders that are not settled.
+    """Settle all `groups` before the deadline; returns the ids of the orders that are not settled.
 
-    `settle` raises where a group must be tried again or given up. A group that lost to other traffic goes
-    to the back of the queue.
+    `settle` raises where a group must be retried or given up. A group that conflicted goes to the back of
+    the queue.
     """
     queue = deque(groups)
     failed: set[str] = set()
     try:
         while queue:
-            pace.check()
+            deadline.check()
             try:
                 settle(queue[0])
             except OutOfTime:
                 raise
             except Exception as error:  # noqa: BLE001 - an unforeseen fault of one order must not fail the others
                 group = queue.popleft()
-                if _may_pass(error):
+                if is_passing(error) or isinstance(error, Contended):
                     report.retry(group.order_ids, error)
-                    queue.extend(_again(group, error))
-                    pace.pause(group.attempt)
-                elif len(group.orders) > 1 and not _hopeless(error):
+                    queue.extend(_retried(group, error))
+                    deadline.pause(group.attempt)
+                elif len(group.orders) > 1 and not is_caller_fault(error):
                     queue.extendleft(reversed(group.halves()))
                 else:
                     failed.update(group.order_ids)
@@ -101,18 +90,8 @@ def work_through(
     return failed.union(*(group.order_ids for group in queue))
 
 
-def _again(group: Group[_O], error: Exception) -> list[Group[_O]]:
-    """The group for its next try: as it is, or halved, if other traffic has beaten it often enough."""
-    group = Group(group.orders, group.known, group.attempt + 1)
-    beaten = isinstance(error, TransactionCancelled | Contended)
-    return group.halves() if beaten and group.attempt % HALVE_AFTER == 0 else [group]
-
-
-def _may_pass(error: Exception) -> bool:
-    if isinstance(error, TransactionCancelled):
-        return error.mendable
-    return isinstance(error, Contended | Throttled | Unreachable)
-
-
-def _hopeless(error: Exception) -> bool:
-    return isinstance(error, Refused) and error.code in _HOPELESS
+def _retried(group: Group[_O], error: Exception) -> list[Group[_O]]:
+    """The group for its next try: as it is, or halved, if it has lost to other traffic often enough."""
+    group = Group(group.orders, group.snapshot, group.attempt + 1)
+    lost = isinstance(error, TransactionCancelled | Contended)
+    return group.halves() if lost and group.attempt % HALVE_AFTER == 0 else [group]

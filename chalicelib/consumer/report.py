@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime
 from traceback import format_tb
 from typing import Any, Final
 
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
-from chalicelib.core.inbox import Inbox, Message, Task
-from chalicelib.core.planner import Decision
+from chalicelib.consumer.inbox import Inbox, Message, Task
+from chalicelib.domain.planner import Decision
 from chalicelib.errors import ImsError
 from chalicelib.telemetry import NAMESPACE, logger, metrics
 
@@ -21,10 +21,10 @@ _COUNT: Final = MetricUnit.Count
 
 
 class Report:
-    """Counts and logs what happens; order ids are logged, customers and items are not."""
+    """Counts and logs what happens; the log has order ids, but no customers and no items."""
 
     def received(self, messages: Sequence[Message], inbox: Inbox) -> None:
-        """A batch has come in; poison is left to the dead-letter queue."""
+        """A batch was received; poison is left to the dead-letter queue."""
         metrics.add_metric("BatchSize", _COUNT, len(messages))
         for message, why in inbox.poison:
             logger.error(
@@ -55,63 +55,64 @@ class Report:
         logger.info("orders released", released=order_ids)
 
     def duplicates(self, order_ids: Sequence[str]) -> None:
-        """Orders came again that were settled before."""
+        """Orders were received again that were settled before."""
         if order_ids:
             metrics.add_metric("Duplicates", _COUNT, len(order_ids))
             logger.info("orders settled before", duplicates=order_ids)
 
     def mismatched(self, order_ids: Sequence[str]) -> None:
-        """Orders came again with other items; what came first stands."""
+        """Orders were received again with other items; the first items stand."""
         if order_ids:
             metrics.add_metric("MismatchedOrders", _COUNT, len(order_ids))
-            logger.warning("orders came again with other items; the first stands", orders=order_ids)
+            logger.warning(
+                "orders were received again with other items; the first items stand", orders=order_ids
+            )
 
     def retry(self, order_ids: Sequence[str], why: Exception) -> None:
-        """A group will be tried again."""
+        """A group will be retried."""
         metrics.add_metric("Retries", _COUNT, 1)
-        logger.info("group is tried again", orders=order_ids, reason=str(why))
+        logger.info("group is retried", orders=order_ids, reason=str(why))
 
     def failed(self, order_ids: Sequence[str], why: Exception) -> None:
-        """Orders are left to be delivered again, or to the dead-letter queue."""
+        """Orders are left to be redelivered, or to the dead-letter queue."""
         logger.error("orders could not be settled", orders=order_ids, **_told(why))
 
     def unsent(self, why: Mapping[str, Exception]) -> None:
-        """Answers did not go out; one of the reasons is told in full."""
+        """Answers were not sent; the log has one of the reasons in full."""
         orders = {order_id: type(error).__name__ for order_id, error in why.items()}
         logger.error("answers could not be sent", orders=orders, **_told(next(iter(why.values()))))
 
     def unmarked(self, count: int, why: Exception | None = None) -> None:
-        """Answers were sent, but their records do not say so: they may be sent once more."""
+        """Answers were sent, but are not marked as published: they may be sent once more."""
         details = _told(why) if why else {}
         logger.warning("answers sent but not marked as published", count=count, **details)
 
-    def answered(
-        self, tasks: Mapping[str, Task], delivered: Mapping[str, datetime], unsettled: Set[str]
-    ) -> None:
-        """Answers went out, each at the moment that `delivered` says.
+    def answered(self, tasks: Iterable[Task], delivered: Mapping[str, datetime], unsettled: Set[str]) -> None:
+        """Answers were sent, each at the time that `delivered` says.
 
-        Of an unsettled release only the reserve's answer did.
+        Of an unsettled release, only the answer to its reservation was sent.
         """
         waited = [
-            max(0.0, delivered[order_id].timestamp() * 1000 - message.sent_at)
-            for order_id in delivered.keys() - unsettled
-            for message in tasks[order_id].messages
+            max(0.0, delivered[task.order_id].timestamp() * 1000 - message.sent_at)
+            for task in tasks
+            if task.order_id in delivered and task.order_id not in unsettled
+            for message in task.messages
         ]
-        # Not by add_metric: it formats all the values so far for each one more.
+        # `add_metric` formats all earlier values on each call, so the metric is written directly.
         for start in range(0, len(waited), MAX_VALUES):
             values = {"Unit": MetricUnit.Milliseconds.value, "Value": waited[start : start + MAX_VALUES]}
             print(json.dumps(metrics.serialize_metric_set({"TimeToAnswer": values})))  # noqa: T201
 
     def unsettled(self, order_ids: Sequence[str], messages: int) -> None:
-        """The batch is done; so many of its messages, poison and those of `order_ids`, will come again."""
+        """The batch is done; `messages` of it, poison and those of `order_ids`, will be redelivered."""
         metrics.add_metric("MessagesFailed", _COUNT, messages)
         if order_ids:
-            logger.warning("orders will be delivered again", orders=order_ids)
+            logger.warning("orders will be redelivered", orders=order_ids)
 
 
 def _told(why: Exception) -> dict[str, Any]:
-    """What the log may say of an error: one that is not ours by its type and place, since its text may quote
-    the customer's data.
+    """What the log says of an error. Of one that is not ours it has only type and stack: its text may contain
+    customer data.
     """
     if isinstance(why, ImsError):
         return {"reason": str(why)}

@@ -1,1 +1,1 @@
-"""DynamoDB: the only place that knows how products, stock and records are stored."""
+"""DynamoDB: the only place that knows how products, stock and reservations are stored."""

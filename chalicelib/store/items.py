@@ -1,28 +1,29 @@
-"""Products and stock as they are stored; low-level attribute values, since they are all that is needed."""
+"""Products, stock, changes and reservations as DynamoDB items: each is converted here, and nowhere else.
+
+What was stored by an older version is read as what it means, and attributes of a newer one are ignored.
+The attribute values are low-level ones, since the stores need no others.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import fields
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from chalicelib.core.catalogue import Product, Stock
+from chalicelib.aws.dynamodb import Item
+from chalicelib.domain.reservation import Outcome, Reservation
+from chalicelib.domain.stock import Product, Stock, StockChange, StoredChange
+from chalicelib.domain.timestamps import iso
 
-Item = Mapping[str, Any]
+_TEXTS = ("customer_id", "event", "published_at", "release_event", "release_published_at")
 
 
 def product_to_item(product: Product) -> dict[str, Any]:
-    """The item that stores `product`; what it lacks is left out."""
-    values: dict[str, str | Decimal | None] = {
-        "sku": product.sku,
-        "name": product.name,
-        "price": product.price,
-        "description": product.description,
-        "image_url": product.image_url,
-        "created_at": product.created_at,
-        "updated_at": product.updated_at,
-    }
-    return {name: value_of(value) for name, value in values.items() if value is not None}
+    """The item that stores `product`; fields that are None are left out."""
+    return attributes(_fields(product))
 
 
 def product_from_item(item: Item) -> Product:
@@ -40,23 +41,104 @@ def product_from_item(item: Item) -> Product:
 
 def stock_to_item(stock: Stock) -> dict[str, Any]:
     """The item that stores `stock`."""
-    return {
-        "sku": value_of(stock.sku),
-        "quantity": value_of(stock.quantity),
-        "updated_at": value_of(stock.updated_at),
-    }
+    return attributes(_fields(stock))
 
 
 def stock_from_item(item: Item) -> Stock:
     """The stock that `item` stores."""
-    return Stock(item["sku"]["S"], int(item["quantity"]["N"]), item["updated_at"]["S"])
+    return Stock(item["sku"]["S"], units_from_item(item), item["updated_at"]["S"])
+
+
+def stock_to_text(stock: Stock) -> str:
+    """The JSON text that stores `stock` as the result of a change."""
+    return json.dumps(_fields(stock))
+
+
+def stock_from_text(text: str) -> Stock:
+    """The stock in a stored result. Fields that this version does not know are ignored."""
+    stored = json.loads(text)
+    return Stock(stored["sku"], stored["quantity"], stored["updated_at"])
+
+
+def units_from_item(item: Item) -> int:
+    """The available units in an item of InventoryTable."""
+    return int(item["quantity"]["N"])
+
+
+def change_to_item(change: StockChange, result: Stock | None, expires: int) -> dict[str, Any]:
+    """The item that stores `change`, with its `result` if that is known, until `expires` (Unix time)."""
+    return attributes(
+        {
+            "order_id": change.id,
+            "sku": change.sku,
+            "delta": change.adjustment.delta,
+            "reason": change.adjustment.reason,
+            "reference": change.adjustment.reference,
+            "fingerprint": change.fingerprint,
+            "created_at": iso(change.at),
+            "ttl": expires,
+            "answer": stock_to_text(result) if result else None,
+        }
+    )
+
+
+def stored_change_from_item(item: Item) -> StoredChange:
+    """What the record of a change says."""
+    result = stock_from_text(item["answer"]["S"]) if "answer" in item else None
+    return StoredChange(item["fingerprint"]["S"], result)
+
+
+def reservation_to_item(reservation: Reservation, expires: int) -> dict[str, Any]:
+    """The item that stores `reservation` until `expires` (Unix time in seconds)."""
+    return {
+        "order_id": {"S": reservation.order_id},
+        "outcome": {"S": reservation.outcome.value},
+        "items": {"M": {sku: {"N": str(units)} for sku, units in reservation.items.items()}},
+        "created_at": {"S": reservation.created_at},
+        "ttl": {"N": str(expires)},
+        **{name: {"S": text} for name in _TEXTS if (text := getattr(reservation, name)) is not None},
+    }
+
+
+def reservation_from_item(item: Item) -> Reservation:
+    """The reservation that `item` stores."""
+    return Reservation(
+        order_id=item["order_id"]["S"],
+        outcome=Outcome(item["outcome"]["S"]),
+        created_at=item["created_at"]["S"],
+        items={sku: int(units["N"]) for sku, units in item["items"]["M"].items()},
+        **{name: item[name]["S"] for name in _TEXTS if name in item},
+    )
 
 
 def sku_key(sku: str) -> dict[str, Any]:
     """The key of a SKU in ProductTable and in InventoryTable."""
-    return {"sku": value_of(sku)}
+    return {"sku": {"S": sku}}
 
 
-def value_of(value: str | int | Decimal) -> dict[str, str]:
+def order_key(order_id: str) -> dict[str, Any]:
+    """The key of an order, or of a change of stock, in ProcessedEventsTable."""
+    return {"order_id": {"S": order_id}}
+
+
+def attributes(values: Mapping[str, str | int | Decimal | None]) -> dict[str, Any]:
+    """Attribute values for `values`, without those that are None."""
+    return {name: attribute(value) for name, value in values.items() if value is not None}
+
+
+def attribute(value: str | int | Decimal) -> dict[str, str]:
     """A text or an exact number as an attribute value."""
     return {"S": value} if isinstance(value, str) else {"N": str(value)}
+
+
+def expiry(now: datetime, ttl_days: int) -> int:
+    """When a record written at `now` expires: Unix time in seconds, the form of a TTL attribute.
+
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/time-to-live-ttl-before-you-start.html
+    """
+    return int((now + timedelta(days=ttl_days)).timestamp())
+
+
+def _fields(stored: Product | Stock) -> dict[str, Any]:
+    # Not `asdict`, which copies deeply, and takes four times as long.
+    return {field.name: getattr(stored, field.name) for field in fields(stored)}

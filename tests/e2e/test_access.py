@@ -29,7 +29,7 @@ def _encode(content: bytes) -> str:
 
 def test_health_needs_no_token(clients: Clients) -> None:
     health = clients.anonymous.call("GET", "/health")
-    assert (health.status, health.body) == (200, {"status": "ok"})
+    assert (health.status, health.body) == (200, {"status": "ok", "version": health.body["version"]})
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
-from chalicelib.core.messages import Poison, read
+from chalicelib.consumer.inbox import read
+from chalicelib.errors import Poison
 from local import resources
 from local.client import Api
 from local.emulator import HOST, listen

@@ -16,8 +16,8 @@ from typing import Any
 from unittest import mock
 
 import app
-from chalicelib import clients
-from chalicelib.consumer import outbox
+from chalicelib import bootstrap
+from chalicelib.consumer import delivery
 from local.gateway import Gateway
 from local.poller import Poller
 from local.server import serving
@@ -27,8 +27,8 @@ def main(descriptor: int, time_limit: float) -> None:
     """Serve and poll until SIGTERM."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    clients.dynamodb()  # boto3 does not make clients in several threads at once
-    sqs = clients.sqs()
+    bootstrap.dynamodb()  # boto3 does not make clients in several threads at once
+    sqs = bootstrap.sqs()
 
     def handler(event: dict[str, Any], context: Any) -> Any:
         signal.setitimer(signal.ITIMER_REAL, time_limit)
@@ -40,7 +40,7 @@ def main(descriptor: int, time_limit: float) -> None:
     shared = socket.socket(fileno=descriptor)
     shared.setblocking(False)  # another instance may have taken the connection already
     # Batches here are of 10; smaller deliveries let real threads send several at once.
-    with mock.patch.object(outbox, "DELIVERY", 3), serving(Gateway(app.app).answer, shared):
+    with mock.patch.object(delivery, "DELIVERY", 3), serving(Gateway(app.app).handle, shared):
         Poller(sqs, os.environ["IMS_INVENTORY_QUEUE_URL"], handler, time_limit=time_limit).run(stop)
 
 

@@ -5,8 +5,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from chalicelib.aws.errors import aws_errors
 from chalicelib.errors import AwsError, Refused, Throttled, TransactionCancelled, Unreachable
-from chalicelib.store.calls import aws_errors
 from local.emulator import HOST
 from local.stage import REGION, Stage
 from tests.faults import http_faults
@@ -130,7 +130,7 @@ def test_a_conflict_is_a_cancelled_transaction_without_failed_conditions(
     proxies["dynamodb"].script = once(http_faults.conflict)
     with pytest.raises(TransactionCancelled) as cancelled:
         put(client("dynamodb"), stage)
-    assert cancelled.value.contended
+    assert cancelled.value.conflicted
     assert not is_stored(stage)
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from chalice.local import LambdaContext
 
-from chalicelib import clients
-from chalicelib.consumer import respond
+from chalicelib import bootstrap
+from chalicelib.aws.deadline import MARGIN_SECONDS, Deadline
 from chalicelib.consumer.consumer import Consumer
-from chalicelib.consumer.pace import RESERVE_SECONDS, Pace
+from chalicelib.handlers.inventory_queue import respond
 from local.emulator import HOST
 from local.oms import release, reserve
 from local.stack import FUNCTION_SECONDS
@@ -100,13 +100,13 @@ def consumer(
             patched.setenv(f"AWS_ENDPOINT_URL_{service}", proxy.url)
             stack.callback(proxy.close)
         reset_clients()
-        made = clients.consumer()
-        for client in (clients.dynamodb(), clients.sqs(), stage.dynamodb, stage.sqs):
+        made = bootstrap.consumer()
+        for client in (bootstrap.dynamodb(), bootstrap.sqs(), stage.dynamodb, stage.sqs):
             stack.callback(client.close)
     return made
 
 
-def longest(runs: list[Run], pace: Callable[[], Pace], report: Report) -> float:
+def longest(runs: list[Run], pace: Callable[[], Deadline], report: Report) -> float:
     """The seconds of the slowest run, when all start at once."""
 
     def seconds(run: Run) -> float:
@@ -127,11 +127,11 @@ def longest(runs: list[Run], pace: Callable[[], Pace], report: Report) -> float:
 def test_work_that_starts_before_the_reserve_ends_in_time(
     runs: list[Run], more: float, report: Report
 ) -> None:
-    limit = RESERVE_SECONDS + more
+    limit = MARGIN_SECONDS + more
 
-    def pace() -> Pace:
+    def pace() -> Deadline:
         end = time.monotonic() + limit
-        return Pace(remaining=lambda: end - time.monotonic(), reserve=RESERVE_SECONDS)
+        return Deadline(remaining=lambda: end - time.monotonic(), margin=MARGIN_SECONDS)
 
     assert longest(runs, pace, report) < limit
 
@@ -144,7 +144,7 @@ def test_work_that_starts_before_the_reserve_ends_in_time(
 def test_a_function_ends_in_time_however_slow_the_services_are(
     runs: list[Run], limit: float, most: float, report: Report
 ) -> None:
-    def pace() -> Pace:
-        return Pace.of(LambdaContext("consumer", memory_size=512, max_runtime_ms=int(limit * 1000)))
+    def pace() -> Deadline:
+        return Deadline.of(LambdaContext("consumer", memory_size=512, max_runtime_ms=int(limit * 1000)))
 
     assert longest(runs, pace, report) < most

@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from chalicelib import clients
+from chalicelib import bootstrap
 from local.stage import Stage
 from tests.support.rest import RestClient, reset_clients
 
@@ -13,8 +13,8 @@ def rest(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[RestClient]:
     for name, value in stage.env.items():
         monkeypatch.setenv(name, value)
     reset_clients()
-    # Now, before any thread does it: threads must not build boto3's default session concurrently.
-    clients.dynamodb()
+    # Before any thread does: boto3's default session is not made for being built twice at once.
+    bootstrap.dynamodb()
     yield RestClient()
-    clients.dynamodb().close()
+    bootstrap.dynamodb().close()
     reset_clients()

@@ -16,9 +16,9 @@ from botocore.httpsession import URLLib3Session
 
 import app
 from chalicelib.consumer.consumer import Consumer
-from chalicelib.consumer.publisher import Publisher
-from chalicelib.core.inbox import Message
-from chalicelib.store.transactions import OrderStore
+from chalicelib.consumer.delivery import Publisher
+from chalicelib.consumer.inbox import Message
+from chalicelib.store.order_store import OrderStore
 from local.stage import Stage
 from tests.support.engines import Network
 from tests.support.engines.network import Call, Fault

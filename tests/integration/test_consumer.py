@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 import app
-from chalicelib import clients
-from chalicelib.core.answers import AnswerType, event_id
+from chalicelib import bootstrap
+from chalicelib.contracts.events import event_id
+from chalicelib.domain.reservation import AnswerType
 from local.poller import Poller
 from local.stage import Stage
 from tests.integration.consumers import (
@@ -38,10 +39,10 @@ def consumer_stage(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[St
     for name, value in stage.env.items():
         monkeypatch.setenv(name, value)
     reset_clients()
-    clients.consumer()
+    bootstrap.consumer()
     yield stage
-    clients.dynamodb().close()
-    clients.sqs().close()
+    bootstrap.dynamodb().close()
+    bootstrap.sqs().close()
     reset_clients()
 
 
@@ -50,7 +51,7 @@ class RoundTrips:
 
     def __init__(self) -> None:
         self.made: list[str] = []
-        for client in (clients.dynamodb(), clients.sqs()):
+        for client in (bootstrap.dynamodb(), bootstrap.sqs()):
             client.meta.events.register("before-send", self._count)
 
     def _count(self, event_name: str, **_: Any) -> None:
@@ -184,9 +185,9 @@ class TestLostResponses:
     def test_a_transaction_whose_response_is_lost_is_never_applied_twice(
         self, consumer_stage: Stage, count: int
     ) -> None:
-        """Botocore's own retry handles one loss, ours handle more."""
+        """One loss is met by botocore's own retry, more of them by ours."""
         put_stock(consumer_stage, {"A": 5})
-        lost = lose_responses(clients.dynamodb(), "TransactWriteItems", count)
+        lost = lose_responses(bootstrap.dynamodb(), "TransactWriteItems", count)
         batch = [reserve("a", {"A": 2}), reserve("b", {"A": 2})]
         assert invoke(*batch) == []
         assert len(lost) == count
@@ -200,7 +201,7 @@ class TestLostResponses:
         put_stock(consumer_stage, {"A": 5})
         batch = [reserve("a", {"A": 2}), release("a")]
         assert invoke(batch[0]) == []
-        lost = lose_responses(clients.dynamodb(), "TransactWriteItems", count)
+        lost = lose_responses(bootstrap.dynamodb(), "TransactWriteItems", count)
         assert invoke(batch[1]) == []
         assert len(lost) == count
         assert stock_of(consumer_stage, "A") == 5
@@ -208,7 +209,7 @@ class TestLostResponses:
 
     def test_a_mark_whose_response_is_lost_leaves_the_order_settled(self, consumer_stage: Stage) -> None:
         put_stock(consumer_stage, {"A": 5})
-        lose_responses(clients.dynamodb(), "BatchExecuteStatement", 2)
+        lose_responses(bootstrap.dynamodb(), "BatchExecuteStatement", 2)
         body = reserve("a", {"A": 2})
         assert invoke(body) == []
         assert RoundTrips().operations_of(body, receives=2) == ["BatchGetItem"]
@@ -242,7 +243,7 @@ class TestCrashes:
         self, consumer_stage: Stage, kind: str, operation: str, fault: Fault, sent: int
     ) -> None:
         put_stock(consumer_stage, {"A": 5})
-        pace = ConsumerHarness().pace
+        deadline = ConsumerHarness().deadline
         batch = [reserve("o", {"A": 2})]
         if kind == "release":
             assert invoke(*batch) == []
@@ -250,7 +251,7 @@ class TestCrashes:
             batch = [release("o")]
         dying = consumer_on(consumer_stage, CheckingScript(at(operation, fault)))
         with pytest.raises(Crash):
-            dying.settle([message(body) for body in batch], pace())
+            dying.settle([message(body) for body in batch], deadline())
         assert invoke(*batch, receives=2) == []
         assert stock_of(consumer_stage, "A") == (3 if kind == "reserve" else 5)
         answers = answers_by_order(consumer_stage)["o"]

@@ -7,18 +7,19 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
+from chalicelib.aws.deadline import Deadline
 from chalicelib.consumer.consumer import Consumer
-from chalicelib.consumer.pace import Pace
-from chalicelib.core.adjustments import Adjustment, IdempotencyKey
-from chalicelib.core.inbox import Message
+from chalicelib.consumer.inbox import Message
+from chalicelib.domain.stock import Adjustment, IdempotencyKey
 from chalicelib.errors import Conflict, Contended, NotFound
-from chalicelib.store.adjustments import Adjustments
+from chalicelib.services.stock_changes import StockChanges
+from chalicelib.store.stock_store import StockStore
 from local.stage import Stage
 from tests.integration.consumers import CheckingScript, consumer_on, message, put_stock, stock_of
+from tests.support.deadlines import after
 from tests.support.engines.faults import (
     reset_after_effect,
     throttled,
@@ -32,8 +33,8 @@ from tests.support.messages import release, reserve, text
 SECONDS = 60.0
 
 
-def pace(rng: Random) -> Pace:
-    return Pace(remaining=lambda: SECONDS, reserve=1.0, rng=rng)
+def deadline(rng: Random) -> Deadline:
+    return Deadline(remaining=lambda: SECONDS, margin=1.0, rng=rng)
 
 
 class Deliveries:
@@ -72,7 +73,7 @@ def consume(consumer: Consumer, deliveries: Deliveries, seed: int) -> None:
     while (batch := deliveries.take()) is not None:
         failed: set[str] = {delivered.id for delivered in batch}
         try:
-            failed = consumer.settle(batch, pace(rng)) if batch else set()
+            failed = consumer.settle(batch, deadline(rng)) if batch else set()
         finally:
             if batch:
                 deliveries.done(batch, failed)
@@ -87,16 +88,16 @@ def run_concurrently(*jobs: Callable[[], object]) -> None:
 def adjust(stage: Stage, skus: Sequence[str], seed: int, changes: int) -> None:
     """Change stock as the API does, each change sent twice under its idempotency key."""
     rng = Random(seed)
-    adjustments = Adjustments(stage.dynamodb, stage.tables)
+    stock = StockChanges(StockStore(stage.dynamodb, stage.tables))
     for number in range(changes):
         sku, key = rng.choice(skus), IdempotencyKey(f"caller-{seed}", str(number))
         delta, quantity = rng.randint(-4, 6) or 1, rng.randint(0, 20)
         for _ in range(2):
             try:
                 if number % 5:
-                    adjustments.adjust(sku, Adjustment(delta, "CORRECTION"), datetime.now(UTC), key)
+                    stock.adjust(sku, Adjustment(delta, "CORRECTION"), after(SECONDS), key)
                 else:
-                    adjustments.set_quantity(sku, quantity, datetime.now(UTC), key=key)
+                    stock.set_quantity(sku, quantity, after(SECONDS), key=key)
             except (Conflict, Contended):
                 pass
 
@@ -104,7 +105,7 @@ def adjust(stage: Stage, skus: Sequence[str], seed: int, changes: int) -> None:
 def remove_and_restore(stage: Stage, sku: str, stop: threading.Event) -> None:
     """Delete a SKU whenever it is sold out, and create it again with no stock."""
     table, key = stage.tables.inventory_table, {"sku": {"S": sku}}
-    adjustments = Adjustments(stage.dynamodb, stage.tables)
+    stock = StockChanges(StockStore(stage.dynamodb, stage.tables))
     number = 0
     while not stop.wait(0.02):
         number += 1
@@ -120,7 +121,7 @@ def remove_and_restore(stage: Stage, sku: str, stop: threading.Event) -> None:
             stage.dynamodb.put_item(
                 TableName=table, Item=item, ConditionExpression="attribute_not_exists(sku)"
             )
-            adjustments.adjust(sku, Adjustment(3, "RECEIVED"), datetime.now(UTC))
+            stock.adjust(sku, Adjustment(3, "RECEIVED"), after(SECONDS))
         except (stage.dynamodb.exceptions.ConditionalCheckFailedException, Conflict, Contended, NotFound):
             continue
 
@@ -211,7 +212,7 @@ def test_five_of_twenty_concurrent_orders_get_the_last_five_units(stage: Stage) 
     def race(number: int) -> set[str]:
         ready.wait()
         consumer = consumers[number % len(consumers)]
-        return consumer.settle([message(orders[number])], pace(Random(number)))
+        return consumer.settle([message(orders[number])], deadline(Random(number)))
 
     with ThreadPoolExecutor(len(orders)) as pool:
         assert list(pool.map(race, range(len(orders)))) == [set()] * len(orders)
@@ -235,7 +236,7 @@ def test_an_order_delivered_to_many_consumers_is_settled_once(stage: Stage) -> N
 
         def race(consumer: Consumer, body: str = body, ready: threading.Barrier = ready) -> set[str]:
             ready.wait()
-            return consumer.settle([message(body)], pace(Random(1)))
+            return consumer.settle([message(body)], deadline(Random(1)))
 
         with ThreadPoolExecutor(len(consumers)) as pool:
             assert list(pool.map(race, consumers)) == [set()] * len(consumers)

@@ -15,7 +15,7 @@ from chalice.app import Chalice, Response
 
 from local import server
 from local.emulator import listen
-from local.gateway import API_SECONDS, AUTHORIZER_SECONDS, Answer, Gateway, Request
+from local.gateway import API_SECONDS, AUTHORIZER_SECONDS, Gateway, HttpRequest, HttpResponse
 from local.journal import journal
 from local.server import MAX_BODY, serving
 from tests.support.local_stack import ROOT
@@ -76,7 +76,7 @@ def make_app() -> Chalice:
 def port() -> Iterator[int]:
     bound = listen()
     port: int = bound.getsockname()[1]
-    with serving(Gateway(make_app()).answer, bound):
+    with serving(Gateway(make_app()).handle, bound):
         yield port
 
 
@@ -204,7 +204,7 @@ def test_headers_reach_the_event_as_they_were_sent(port: int) -> None:
     assert event["requestContext"]["identity"]["userAgent"] == "me"
 
 
-def test_what_is_absent_is_null_in_the_event(connection: http.client.HTTPConnection) -> None:
+def test_a_missing_body_and_query_are_null_in_the_event(connection: http.client.HTTPConnection) -> None:
     event = ask(connection, "GET", "/echo/a").json["event"]
     assert event["body"] is None
     assert event["queryStringParameters"] is None
@@ -293,7 +293,7 @@ def test_a_body_that_ends_too_early_reaches_no_route(port: int, headers: bytes) 
         (431, b"GET /" + b"a" * 70000 + b" HTTP/1.1"),
     ],
 )
-def test_what_is_no_http_is_refused_and_ends_the_connection(
+def test_a_malformed_request_is_refused_and_ends_the_connection(
     port: int, status: int, request_line: bytes
 ) -> None:
     assert_refused(raw(port, request_line + b"\r\n\r\n"), status)
@@ -315,8 +315,8 @@ def test_a_function_that_crashes_is_500(connection: http.client.HTTPConnection) 
 
 
 def test_functions_have_the_time_of_the_deployed_ones(connection: http.client.HTTPConnection) -> None:
-    text = (ROOT / "terraform" / "variables_functions.tf").read_text()
-    limits = re.findall(r"(\w+) = optional\(object\({[^}]*timeout_seconds += optional\(number, (\d+)\)", text)
+    text = (ROOT / "terraform" / "functions.tf").read_text()
+    limits = re.findall(r"(\w+) = { memory_mb = \d+, timeout_seconds = (\d+),", text)
     seconds = {name: int(limit) for name, limit in limits}
     assert (seconds["api"], seconds["authorizer"]) == (API_SECONDS, AUTHORIZER_SECONDS)
     left = ask(connection, "GET", "/echo/a").json["seconds"]
@@ -375,17 +375,17 @@ def connection_to(bound: socket.socket) -> http.client.HTTPConnection:
     return http.client.HTTPConnection(host, port, timeout=10)
 
 
-def answer_after(seconds: float, request: Request) -> Answer:
+def respond_after(seconds: float, request: HttpRequest) -> HttpResponse:
     time.sleep(seconds)
-    return Answer(200, {}, request.path.encode(), "an id")
+    return HttpResponse(200, {}, request.path.encode(), "an id")
 
 
-def test_it_stops_at_once_whoever_is_connected_and_leaves_nothing_behind() -> None:
+def test_the_server_stops_at_once_and_leaves_no_connection_or_thread_open() -> None:
     before = threading.active_count()
     bound = listen()
     address = bound.getsockname()
     idle = connection_to(bound)
-    with serving(partial(answer_after, 0), bound):
+    with serving(partial(respond_after, 0), bound):
         assert ask(idle, "GET", "/").status == 200
         silent = socket.create_connection(address, timeout=10)
         began = time.monotonic()
@@ -401,7 +401,7 @@ def test_it_stops_at_once_whoever_is_connected_and_leaves_nothing_behind() -> No
 def test_a_request_in_flight_is_answered_before_the_stop() -> None:
     bound = listen()
     connection = connection_to(bound)
-    with serving(partial(answer_after, 0.3), bound):
+    with serving(partial(respond_after, 0.3), bound):
         connection.request("GET", "/slow")
         time.sleep(0.1)
     assert Said(connection.getresponse()).body == b"/slow"
@@ -412,7 +412,7 @@ def test_a_client_that_stalls_does_not_hold_up_the_stop(monkeypatch: pytest.Monk
     monkeypatch.setattr(server, "_BODY_SECONDS", 0.3)
     bound = listen()
     client = socket.create_connection(bound.getsockname(), timeout=10)
-    with serving(partial(answer_after, 0), bound):
+    with serving(partial(respond_after, 0), bound):
         client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc")
         time.sleep(0.1)
         began = time.monotonic()

@@ -134,7 +134,7 @@ def test_a_second_stack_on_the_same_data_is_refused(stack: LocalStack) -> None:
     command = [sys.executable, "-m", "local", "--folder", str(stack.folder), *FREE_PORTS]
     second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
     assert second.returncode == 1
-    assert "runs already" in second.stderr
+    assert "already using the data" in second.stderr
     assert api(stack).call("GET", "/health").status == 200
 
 
@@ -161,7 +161,7 @@ def test_it_ends_with_an_error_when_the_embedded_aws_dies(tmp_path: Path) -> Non
         os.kill(int(child), signal.SIGKILL)
     said = stack.process.communicate(timeout=30)[0]
     assert stack.process.returncode == 1
-    assert "The embedded AWS has ended by itself" in said
+    assert "The embedded AWS stopped unexpectedly" in said
 
 
 def tell(env: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -180,13 +180,13 @@ def test_the_demo_can_be_repeated(stack: LocalStack) -> None:
     for env in (stack.env, {"IMS_ENV": str(stack.folder / "env")}):
         told = tell(env)
         assert (told.returncode, told.stderr) == (0, "")
-        assert "All as told." in told.stdout
+        assert "Every check passed." in told.stdout
 
 
 def test_the_demo_fails_at_the_step_with_an_unexpected_result(stack: LocalStack) -> None:
     told = tell({**stack.env, "IMS_TOKEN_WRITE": stack.env["IMS_TOKEN_READ"]})
     assert told.returncode == 1
-    assert "POST /products was answered 403" in told.stderr
+    assert "POST /products got status 403" in told.stderr
     assert "Traceback" not in told.stderr
 
 
@@ -199,5 +199,5 @@ def test_the_demo_says_so_when_no_stack_runs(stack: LocalStack, tmp_path: Path) 
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
     stopped = tell({**stack.env, "IMS_API_URL": url})
     assert stopped.returncode == 1
-    assert "No stack answers" in stopped.stderr
+    assert "No stack responds" in stopped.stderr
     assert "Traceback" not in stopped.stderr

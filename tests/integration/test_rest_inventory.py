@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib import clients
-from chalicelib.core.fields import Outcome
-from chalicelib.core.records import OrderRecord
-from chalicelib.store.records import to_item
+from chalicelib import bootstrap
+from chalicelib.domain.reservation import Outcome, Reservation
+from chalicelib.store.items import reservation_to_item
 from local.stage import Stage
 from tests.support.rest import Response, RestClient
 
@@ -125,7 +124,7 @@ def test_a_check_retries_unprocessed_keys(rest: RestClient, lamp: str) -> None:
             parsed["UnprocessedKeys"] = pending.pop("left")
 
     pending: dict[str, Any] = {}
-    events = clients.dynamodb().meta.events
+    events = bootstrap.dynamodb().meta.events
     events.register("before-call.dynamodb.BatchGetItem", leave_unprocessed)
     events.register("after-call.dynamodb.BatchGetItem", report_unprocessed)
     skus = ["LAMP", "X1", "X2", "X3", "X4"]
@@ -260,7 +259,7 @@ def test_a_throttled_table_is_503(rest: RestClient, lamp: str) -> None:
 
         return Refused()
 
-    clients.dynamodb().meta.events.register("before-send.dynamodb.*", throttle)
+    bootstrap.dynamodb().meta.events.register("before-send.dynamodb.*", throttle)
     calls = [
         rest.get(lamp),
         rest.post(f"{lamp}/adjustments", {"delta": 1, "reason": "RECEIVED"}),
@@ -280,11 +279,11 @@ EVENT = {"type": "InventoryReserved", "order_id": "o:1"}
     ("record", "more_fields"),
     [
         (
-            OrderRecord("o:1", Outcome.RESERVED, "t1", "c", {"A": 2}, json.dumps(EVENT), "t2"),
+            Reservation("o:1", Outcome.RESERVED, "t1", "c", {"A": 2}, json.dumps(EVENT), "t2"),
             {"outcome": "RESERVED", "answer": EVENT, "published_at": "t2", "release": None},
         ),
         (
-            OrderRecord(
+            Reservation(
                 "o:1", Outcome.RELEASED, "t1", "c", {"A": 2}, json.dumps(EVENT), "t2", json.dumps(EVENT)
             ),
             {
@@ -295,15 +294,17 @@ EVENT = {"type": "InventoryReserved", "order_id": "o:1"}
             },
         ),
         (
-            OrderRecord("o:1", Outcome.REJECTED, "t1", "c", {"A": 2}, json.dumps(EVENT)),
+            Reservation("o:1", Outcome.REJECTED, "t1", "c", {"A": 2}, json.dumps(EVENT)),
             {"outcome": "REJECTED", "answer": EVENT, "published_at": None, "release": None},
         ),
     ],
 )
 def test_a_reservation_shows_the_outcome_of_an_order(
-    rest: RestClient, stage: Stage, record: OrderRecord, more_fields: dict[str, Any]
+    rest: RestClient, stage: Stage, record: Reservation, more_fields: dict[str, Any]
 ) -> None:
-    stage.dynamodb.put_item(TableName=stage.tables.processed_events_table, Item=to_item(record, 1))
+    stage.dynamodb.put_item(
+        TableName=stage.tables.processed_events_table, Item=reservation_to_item(record, 1)
+    )
     for path in ("/reservations/o:1", "/reservations/o%3A1"):
         assert rest.get(path).json == {
             "order_id": "o:1",
@@ -315,10 +316,12 @@ def test_a_reservation_shows_the_outcome_of_an_order(
 
 
 def test_a_tombstone_is_a_release_without_a_first_answer(rest: RestClient, stage: Stage) -> None:
-    record = OrderRecord(
+    record = Reservation(
         "o", Outcome.RELEASED, "t1", release_event=json.dumps(EVENT), release_published_at="t2"
     )
-    stage.dynamodb.put_item(TableName=stage.tables.processed_events_table, Item=to_item(record, 1))
+    stage.dynamodb.put_item(
+        TableName=stage.tables.processed_events_table, Item=reservation_to_item(record, 1)
+    )
     assert rest.get("/reservations/o").json == {
         "order_id": "o",
         "outcome": "RELEASED",

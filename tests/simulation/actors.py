@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,23 +11,23 @@ import greenlet
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bench.null_report import NullReport
-from chalicelib.consumer import respond
+from chalicelib.aws.deadline import Deadline
 from chalicelib.consumer.consumer import Consumer
-from chalicelib.consumer.pace import Pace
-from chalicelib.consumer.publisher import Publisher
-from chalicelib.core.adjustments import Adjustment, IdempotencyKey
-from chalicelib.core.backoff import full_jitter
-from chalicelib.core.catalogue import Product
-from chalicelib.core.moments import iso
-from chalicelib.errors import AwsError, Contended, ImsError
-from chalicelib.store.adjustments import Adjustments
-from chalicelib.store.products import Products
-from chalicelib.store.transactions import OrderStore
+from chalicelib.consumer.delivery import Publisher
+from chalicelib.domain.stock import Adjustment, IdempotencyKey, Product
+from chalicelib.domain.timestamps import iso
+from chalicelib.errors import AwsError, Contended, ImsError, Unavailable
+from chalicelib.handlers.inventory_queue import respond
+from chalicelib.services.stock_changes import StockChanges
+from chalicelib.store.order_store import OrderStore
+from chalicelib.store.product_store import ProductStore
+from chalicelib.store.stock_store import StockStore
 from tests.simulation.adversary import Adversary
 from tests.simulation.network import LogLine, SimulatedNetwork
 from tests.simulation.scenario import Scenario, Write
 from tests.simulation.scheduler import Actor, Scheduler, ThreadPool
 from tests.simulation.timeline import Responded, Settled, Timeline
+from tests.support.deadlines import endless
 from tests.support.engines import FakeStage, Queue
 from tests.support.engines.network import Crash, Network
 
@@ -151,9 +150,9 @@ class Worker:
         """Call the function; returns the ids of the messages that stay in the queue."""
         actor, limit = self._actor, self._simulation.scenario.time_limit
         ids = {message["MessageId"] for message in batch}
-        deadline = actor.dies_at = actor.scheduler.now + limit
-        pace = replace(
-            Pace.of(_Context(actor, deadline)),
+        end = actor.dies_at = actor.scheduler.now + limit
+        deadline = replace(
+            Deadline.of(_Context(actor, end)),
             now=lambda: datetime.fromtimestamp(self._simulation.stage.clock.now, UTC) + self._clock_skew,
             sleep=actor.wait,
             rng=actor.rng,
@@ -165,7 +164,7 @@ class Worker:
             actor.name, "invoked", [self._simulation.message_numbers[m["MessageId"]] for m in batch]
         )
         try:
-            response = respond({"Records": records}, self._consumer, pace)
+            response = respond({"Records": records}, self._consumer, deadline)
         except Crash as crash:
             self._simulation.log_action(actor.name, "DIES", crash)
             self._threads.die()
@@ -207,11 +206,11 @@ class _Context:
     """What Lambda tells a function about its invocation."""
 
     actor: Actor
-    deadline: float
+    end: float
     aws_request_id: str = "simulated"
 
     def get_remaining_time_in_millis(self) -> float:
-        return (self.deadline - self.actor.scheduler.now) * 1000
+        return (self.end - self.actor.scheduler.now) * 1000
 
 
 class Writer:
@@ -222,8 +221,9 @@ class Writer:
         self._actor = simulation.actor(name)
         self._writes = writes
         dynamodb, _ = simulation.clients(self._actor)
-        self._adjustments = Adjustments(dynamodb, simulation.stage.tables, self._tries)
-        self._products = Products(dynamodb, simulation.stage.tables, self._tries)
+        self._changes = StockChanges(StockStore(dynamodb, simulation.stage.tables))
+        self._products = ProductStore(dynamodb, simulation.stage.tables)
+        self._deadline = endless(simulation.stage.clock, self._actor.wait, self._actor.rng)
         self._requests = 0
 
     def __call__(self) -> None:
@@ -231,12 +231,6 @@ class Writer:
         for write in self._writes:
             self._actor.wait(max(0.0, write.at - self._actor.scheduler.now))
             self._request(write)
-
-    def _tries(self) -> Iterator[int]:
-        for attempt in range(8):
-            if attempt:
-                self._actor.wait(full_jitter(attempt - 1, self._actor.rng))
-            yield attempt
 
     def _request(self, write: Write) -> None:
         self._requests += 1
@@ -246,7 +240,7 @@ class Writer:
         for _ in range(3 if key else 1):
             try:
                 stock = self._do(write, key)
-            except (AwsError, Contended) as error:
+            except (AwsError, Contended, Unavailable) as error:
                 self._simulation.log_action(self._actor.name, write.kind, f"{write.sku}: {error}")
             except (ImsError, Crash) as error:
                 self._simulation.log_action(self._actor.name, write.kind, f"{write.sku}: {error}")
@@ -259,15 +253,15 @@ class Writer:
                     return
 
     def _do(self, write: Write, key: IdempotencyKey | None) -> Any:
-        now = datetime.fromtimestamp(self._simulation.stage.clock.now, UTC)
+        deadline, now = self._deadline, iso(self._deadline.now())
         if write.kind == "create":
             return self._products.create(
-                Product(write.sku, write.sku, Decimal("9.99"), None, None, iso(now), iso(now))
+                Product(write.sku, write.sku, Decimal("9.99"), None, None, now, now), deadline
             )
         if write.kind == "delete":
-            return self._products.delete(write.sku)
+            return self._products.delete(write.sku, deadline)
         if write.kind in {"set", "empty"}:
             units = max(0, write.units) if write.kind == "set" else 0
-            return self._adjustments.set_quantity(write.sku, units, now, key=key)
+            return self._changes.set_quantity(write.sku, units, deadline, key=key)
         delta = {"adjust": write.units or 1, "one more": 1, "stock": abs(write.units) + 1}[write.kind]
-        return self._adjustments.adjust(write.sku, Adjustment(delta, "CORRECTION"), now, key)
+        return self._changes.adjust(write.sku, Adjustment(delta, "CORRECTION"), deadline, key)

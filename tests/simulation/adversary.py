@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 from random import Random
 from typing import Any
 
-from chalicelib.core.adjustments import Adjustment
-from chalicelib.core.catalogue import Product
-from chalicelib.core.moments import iso
+from chalicelib.domain.stock import Adjustment, Product
+from chalicelib.domain.timestamps import iso
 from chalicelib.errors import ImsError
-from chalicelib.store.adjustments import Adjustments
-from chalicelib.store.products import Products
+from chalicelib.services.stock_changes import StockChanges
+from chalicelib.store.product_store import ProductStore
+from chalicelib.store.stock_store import StockStore
 from tests.simulation.scheduler import Scheduler
+from tests.support.deadlines import endless
 from tests.support.engines import FakeStage
 from tests.support.engines.network import Call
 
@@ -32,8 +32,8 @@ class Adversary:
         self._scheduler = scheduler
         self._stage = stage
         self._log_action = log_action
-        self._adjustments = Adjustments(stage.dynamodb, stage.tables)
-        self._products = Products(stage.dynamodb, stage.tables)
+        self._changes = StockChanges(StockStore(stage.dynamodb, stage.tables))
+        self._products = ProductStore(stage.dynamodb, stage.tables)
 
     def interfere(self, call: Call, rng: Random, within: float) -> None:
         """Change one of the SKUs that `call` named, `within` so many seconds."""
@@ -42,7 +42,8 @@ class Adversary:
             self._scheduler.call_at(moment, lambda: self._act(sku, rng))
 
     def _act(self, sku: str, rng: Random) -> None:
-        now = datetime.fromtimestamp(self._stage.clock.now, UTC)
+        deadline = endless(self._stage.clock)
+        now = iso(deadline.now())
         exists = sku in self._stage.dynamodb.tables[self._stage.tables.inventory_table].items
         action = rng.choice(
             ("more", "more", "more", "fewer", "gone") if exists else ("back", "back with stock")
@@ -50,14 +51,14 @@ class Adversary:
         self._log_action("adversary", action, sku)
         with contextlib.suppress(ImsError):
             if action == "gone":
-                self._adjustments.set_quantity(sku, 0, now)
-                self._products.delete(sku)
+                self._changes.set_quantity(sku, 0, deadline)
+                self._products.delete(sku, deadline)
             if action.startswith("back"):
-                self._products.create(Product(sku, sku, Decimal("9.99"), None, None, iso(now), iso(now)))
+                self._products.create(Product(sku, sku, Decimal("9.99"), None, None, now, now), deadline)
             if action in {"more", "back with stock"}:
-                self._adjustments.adjust(sku, Adjustment(rng.choice((1, 1, 2, 5)), "RECEIVED"), now)
+                self._changes.adjust(sku, Adjustment(rng.choice((1, 1, 2, 5)), "RECEIVED"), deadline)
             if action == "fewer":
-                self._adjustments.adjust(sku, Adjustment(-rng.choice((1, 2)), "LOST"), now)
+                self._changes.adjust(sku, Adjustment(-rng.choice((1, 2)), "LOST"), deadline)
 
 
 def _skus(call: Call) -> Sequence[str]:

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count
 from unittest import mock
 from uuid import UUID
 
-from chalicelib.consumer import outbox
-from chalicelib.core.adjustments import Adjustment
-from chalicelib.core.catalogue import Product
-from chalicelib.core.moments import iso
-from chalicelib.store import adjustments
-from chalicelib.store.products import Products
+from chalicelib.consumer import delivery
+from chalicelib.domain.stock import Adjustment, Product
+from chalicelib.domain.timestamps import iso
+from chalicelib.services import stock_changes
+from chalicelib.services.stock_changes import StockChanges
+from chalicelib.store.product_store import ProductStore
+from chalicelib.store.stock_store import StockStore
 from tests.simulation.actors import Simulation, Worker, Writer, schedule_messages
 from tests.simulation.invariants import Violation, check
 from tests.simulation.network import LogLine
 from tests.simulation.scenario import Scenario
 from tests.simulation.scheduler import NeverQuiet, Scheduler
 from tests.simulation.timeline import MirroredHistory, Timeline
+from tests.support.deadlines import endless
 from tests.support.engines import Disorder, FakeStage, fake_stage
 
 QUIET = "7 the system becomes quiet"
@@ -51,10 +52,10 @@ def run(scenario: Scenario) -> History:
     simulation = Simulation(scenario, Scheduler(stage.clock), stage, timeline)
     rng = scenario.rng("deliveries")
     with (
-        mock.patch.object(adjustments, "uuid4", side_effect=(UUID(int=n) for n in count())),
+        mock.patch.object(stock_changes, "uuid4", side_effect=(UUID(int=n) for n in count())),
         # Most histories have few orders; smaller deliveries let them have several at once, too.
-        mock.patch.object(outbox, "DELIVERY", rng.choice((1, 2, 20))),
-        mock.patch.object(outbox, "UNDER_WAY", rng.choice((1, 2, 8))),
+        mock.patch.object(delivery, "DELIVERY", rng.choice((1, 2, 20))),
+        mock.patch.object(delivery, "IN_PROGRESS", rng.choice((1, 2, 8))),
     ):
         _create_products(scenario, stage)
         schedule_messages(simulation)
@@ -79,13 +80,14 @@ def _stage(scenario: Scenario) -> FakeStage:
 
 
 def _create_products(scenario: Scenario, stage: FakeStage) -> None:
-    now = datetime.fromtimestamp(stage.clock.now, UTC)
-    products = Products(stage.dynamodb, stage.tables)
-    levels = adjustments.Adjustments(stage.dynamodb, stage.tables)
+    deadline = endless(stage.clock)
+    now = iso(deadline.now())
+    products = ProductStore(stage.dynamodb, stage.tables)
+    changes = StockChanges(StockStore(stage.dynamodb, stage.tables))
     for sku, units in scenario.stock.items():
-        products.create(Product(sku, sku, Decimal("9.99"), None, None, iso(now), iso(now)))
+        products.create(Product(sku, sku, Decimal("9.99"), None, None, now, now), deadline)
         if units:
-            levels.adjust(sku, Adjustment(units, "RECEIVED"), now)
+            changes.adjust(sku, Adjustment(units, "RECEIVED"), deadline)
 
 
 def _run_until_quiet(simulation: Simulation, name: str) -> Violation | None:

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from chalicelib.core.messages import Poison, Reserve, read
+from chalicelib.consumer.inbox import read
+from chalicelib.domain.commands import Reserve
+from chalicelib.errors import Poison
 
 if TYPE_CHECKING:
     from local.stage import Stage

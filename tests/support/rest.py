@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import time
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -19,8 +19,12 @@ import botocore.loaders
 import botocore.session
 from chalice.local import LocalChalice, RouteMatcher
 
-from chalicelib import clients
+from chalicelib import bootstrap
+from chalicelib.api.routing import Route
+from chalicelib.contracts.responses import ProblemDetails
 
+SECONDS = 15.0
+"""The time limit of a call, as deployed by default."""
 APP = Path(__file__).parents[2] / "app.py"
 
 
@@ -43,11 +47,27 @@ class Response:
         return str(self.json["code"])
 
 
-class RestClient:
-    """A caller of the API; `principal` is the subject of the token that the authorizer has accepted."""
+class Context:
+    """Lambda's context of one call, with its time limit in seconds."""
 
-    def __init__(self, principal: str = "tester") -> None:
+    aws_request_id = "lambda-request"
+
+    def __init__(self, seconds: float = SECONDS) -> None:
+        self._end = time.monotonic() + seconds
+
+    def get_remaining_time_in_millis(self) -> float:
+        return (self._end - time.monotonic()) * 1000
+
+
+class RestClient:
+    """A caller of the API; `principal` is the subject of the token that the authorizer has accepted.
+
+    `seconds` is the function's time limit.
+    """
+
+    def __init__(self, principal: str = "tester", seconds: float = SECONDS) -> None:
         self.principal = principal
+        self.seconds = seconds
 
     def get(self, path: str, **query: Any) -> Response:
         return self.call("GET", path, query=query)
@@ -86,13 +106,13 @@ class RestClient:
             event["body"] = b64encode(body).decode()
         elif body is not None:
             event["body"] = body if isinstance(body, str) else json.dumps(body)
-        returned = threaded_app()(event, SimpleNamespace(aws_request_id="lambda-request"))
-        response_headers = {name.lower(): value for name, value in returned["headers"].items()}
-        return Response(
-            returned["statusCode"],
-            response_headers,
-            json.loads(returned["body"]) if returned["body"] else None,
-        )
+        returned = threaded_app()(event, Context(self.seconds))
+        headers_in_lower_case = {name.lower(): value for name, value in returned["headers"].items()}
+        document = json.loads(returned["body"]) if returned["body"] else None
+        response = Response(returned["statusCode"], headers_in_lower_case, document)
+        if method != "HEAD":  # its response has no body
+            _check_contract(routes().get((method, event["resource"])), response)
+        return response
 
     def event(self, method: str, target: str) -> dict[str, Any]:
         """The event for a call without a body; `target` is path and query, percent-encoded."""
@@ -121,20 +141,43 @@ class RestClient:
         }
 
 
+def _check_contract(route: Route | None, response: Response) -> None:
+    """Every response has the status and the shape that its route states, or is a problem."""
+    if response.headers.get("content-type") == "application/problem+json":
+        assert ProblemDetails.model_validate(response.json).status == response.status
+        return
+    assert route is not None
+    assert response.status == route.status
+    if route.gives is None:
+        assert response.json is None
+    else:
+        document = route.gives.model_validate(response.json)
+        assert document.model_dump(mode="json", exclude_defaults=True) == response.json
+
+
 class _ThreadedApp(LocalChalice):
     """Gives each thread its own current request, as Chalice's local server does."""
 
 
-@cache
 def threaded_app() -> Any:
     """A separate instance of the app, made from `app.py`, since its class is changed."""
+    return _module().app
+
+
+def routes() -> dict[tuple[str, str], Route]:
+    """The API's map, by method and path."""
+    return {(route.method, route.path): route for route in _module().route.routes}
+
+
+@cache
+def _module() -> Any:
     spec = importlib.util.spec_from_file_location("app_in_threads", APP)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     module.app.__class__ = _ThreadedApp
-    return module.app
+    return module
 
 
 @cache
@@ -144,10 +187,10 @@ def _service_models() -> botocore.loaders.Loader:
 
 
 def reset_clients() -> None:
-    """Empty the caches of `chalicelib.clients` and boto3, so that they read the environment again."""
+    """Empty the caches of `chalicelib.bootstrap` and boto3, so that they read the environment again."""
     session = botocore.session.Session()
     session.register_component("data_loader", _service_models())
     boto3.setup_default_session(botocore_session=session)
-    for value in vars(clients).values():
+    for value in vars(bootstrap).values():
         if hasattr(value, "cache_clear"):
             value.cache_clear()

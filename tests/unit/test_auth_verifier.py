@@ -164,7 +164,7 @@ class TestForgeries:
     def test_other_algorithms_are_refused_before_a_key_is_looked_up(self, alg: Any, signature: str) -> None:
         payload = parts(shared_rsa_key().token())[1]
         token = f"{segment({'alg': alg, 'kid': 'rsa-1'})}.{payload}.{signature}"
-        with pytest.raises(Unauthenticated, match=r"^an algorithm other than"):
+        with pytest.raises(Unauthenticated, match=r"^the algorithm is not RS256 or ES256$"):
             Verifier(SETTINGS, KeySet(no_fetch)).verify(f"Bearer {token}")
 
     @pytest.mark.parametrize("form", ["PEM", "DER", "PKCS1 PEM", "JWK", "modulus"])
@@ -205,7 +205,7 @@ class TestForgeries:
         refused(stranger.token({"jwk": stranger.jwk()}), "InvalidSignatureError")
 
     def test_token_without_a_kid_is_refused_before_a_key_is_looked_up(self) -> None:
-        with pytest.raises(Unauthenticated, match=r"^no kid$"):
+        with pytest.raises(Unauthenticated, match=r"^the token has no kid$"):
             Verifier(SETTINGS, KeySet(no_fetch)).verify(f"Bearer {shared_rsa_key().token({'kid': None})}")
 
     @pytest.mark.parametrize("kid", [1, True, ["rsa-1"], {"rsa-1": 1}])
@@ -259,7 +259,7 @@ class TestAuthorizationHeader:
         ],
     )
     def test_header_that_is_not_one_bearer_token_is_refused(self, form: str) -> None:
-        with pytest.raises(Unauthenticated, match=r"^not one bearer token"):
+        with pytest.raises(Unauthenticated, match=r"^the header is not one bearer token"):
             VERIFIER.verify(form.format(token=shared_rsa_key().token()))
 
     def test_header_may_have_at_most_8192_characters(self) -> None:

@@ -2,23 +2,23 @@ from typing import Any
 
 import pytest
 
-from local.poller import failures, record
+from local.poller import failed_ids, sqs_record
 
 IDS = {"a", "b"}
 ARN = "arn:aws:sqs:eu-central-1:000000000000:IMS-InventoryQueue"
 
 
-@pytest.mark.parametrize("answer", [None, {}, {"batchItemFailures": []}, {"batchItemFailures": None}])
-def test_an_empty_response_means_that_all_succeeded(answer: object) -> None:
-    assert set(failures(answer, IDS)) == set()
+@pytest.mark.parametrize("response", [None, {}, {"batchItemFailures": []}, {"batchItemFailures": None}])
+def test_an_empty_response_means_that_all_succeeded(response: object) -> None:
+    assert set(failed_ids(response, IDS)) == set()
 
 
 def test_the_named_messages_failed() -> None:
-    assert set(failures({"batchItemFailures": [{"itemIdentifier": "b"}]}, IDS)) == {"b"}
+    assert set(failed_ids({"batchItemFailures": [{"itemIdentifier": "b"}]}, IDS)) == {"b"}
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         {"batchItemFailures": [{"itemIdentifier": ""}]},
         {"batchItemFailures": [{"itemIdentifier": None}]},
@@ -30,13 +30,13 @@ def test_the_named_messages_failed() -> None:
         "a",
     ],
 )
-def test_an_invalid_response_means_that_all_failed(answer: object) -> None:
-    assert set(failures(answer, IDS)) == IDS
+def test_an_invalid_response_means_that_all_failed(response: object) -> None:
+    assert set(failed_ids(response, IDS)) == IDS
 
 
 def test_a_record_has_the_shape_that_lambda_passes() -> None:
     attributes: Any = {"SentTimestamp": "1700000000000", "ApproximateReceiveCount": "2"}
-    made = record(
+    made = sqs_record(
         {
             "MessageId": "id",
             "ReceiptHandle": "handle",

@@ -1,1 +1,1 @@
-"""One suite for the engines in memory, the embedded AWS and moto: what holds for one holds for all."""
+"""One suite for the engines in memory, the embedded AWS and moto: all must behave the same."""

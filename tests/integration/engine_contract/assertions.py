@@ -1,4 +1,4 @@
-"""Short ways to ask for refusals."""
+"""Helpers to assert refusals and to write values."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,19 +8,19 @@ from botocore.exceptions import ClientError
 
 
 def refused(call: Callable[..., Any], **parameters: Any) -> dict[str, Any]:
-    """The `response` of the ClientError that the call must end in."""
+    """The `response` of the ClientError that the call must raise."""
     with pytest.raises(ClientError) as caught:
         call(**parameters)
     return dict(caught.value.response)
 
 
 def code(call: Callable[..., Any], **parameters: Any) -> str:
-    """The error code that the call must end in."""
+    """The code of the ClientError that the call must raise."""
     return str(refused(call, **parameters)["Error"]["Code"])
 
 
 def invalid(call: Callable[..., Any], **parameters: Any) -> str:
-    """The message of the ValidationException that the call must end in."""
+    """The message of the ValidationException that the call must raise."""
     error = refused(call, **parameters)["Error"]
     assert error["Code"] == "ValidationException"
     return str(error["Message"])

@@ -13,9 +13,9 @@ from tests.support.engines.moto_stage import moto_stage
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A stage on one of the engines, and its time.
+    """A stage on one of the engines; `wait` lets its time pass.
 
-    The clients are `Any`, since the suite also sends what their types forbid.
+    The clients are `Any`, since the suite also sends parameters that their types forbid.
     """
 
     kind: str
@@ -50,7 +50,7 @@ class World:
 
 @pytest.fixture(params=["memory", "embedded", "moto"])
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
-    """Each engine, one after the other."""
+    """Run the test on each engine."""
     match request.param:
         case "memory":
             stage = fake_stage(visibility_seconds=2, max_receive_count=3)
@@ -63,7 +63,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
 
 
 class Differs(Protocol):
-    """`differs(reason)`: the test must fail on that engine; with `when`, only if that is true."""
+    """`differs(reason)` marks that the test must fail on the engine, if `when` is true."""
 
     def __call__(self, reason: str, *, when: bool = True) -> None: ...
 
@@ -78,12 +78,12 @@ def _differs(request: pytest.FixtureRequest, *, here: bool, strict: bool) -> Dif
 
 @pytest.fixture
 def ministack_differs(request: pytest.FixtureRequest, world: World) -> Differs:
-    """Say where MiniStack is not as AWS is; the in-memory engine must be as AWS is."""
-    ours = "AWS_ENDPOINT_URL" not in os.environ  # another endpoint may be better than MiniStack
+    """Mark a test in which MiniStack differs from AWS; the in-memory engine must behave like AWS."""
+    ours = "AWS_ENDPOINT_URL" not in os.environ  # another endpoint may not differ
     return _differs(request, here=world.kind == "embedded", strict=ours)
 
 
 @pytest.fixture
 def moto_differs(request: pytest.FixtureRequest, world: World) -> Differs:
-    """Say where moto is not as AWS is."""
+    """Mark a test in which moto differs from AWS."""
     return _differs(request, here=world.kind == "moto", strict=True)

@@ -1,4 +1,4 @@
-"""Whatever is asked of both engines, they answer the same and end in the same state."""
+"""Both engines give the same answers to random calls and end in the same state."""
 
 from collections.abc import Callable
 from typing import Any
@@ -121,16 +121,16 @@ calls = st.one_of(
 
 
 def answer(client: Any, call: tuple[str, dict[str, Any]]) -> Any:
-    """What the call answers or raises, without what is the engine's own."""
+    """The answer or the error of the call, without the parts that differ between engines."""
     method, parameters = call
     try:
         response: dict[str, Any] = getattr(client, method)(**parameters)
     except ClientError as error:
         response = dict(error.response)
         if response["Error"]["Code"] == "ValidationException":
-            return "ValidationException"  # the words may differ
+            return "ValidationException"  # the messages may differ
     response.pop("ResponseMetadata")
-    for repeated in ("Message", "message"):  # botocore has the error's message here too, now and then
+    for repeated in ("Message", "message"):  # botocore sometimes repeats the error's message here
         response.pop(repeated, None)
     for items in response.get("Responses", {}).values() if method == "batch_get_item" else ():
         items.sort(key=repr)
@@ -146,7 +146,7 @@ def state(stage: Stage | FakeStage) -> dict[str, list[Any]]:
 
 @pytest.fixture
 def embedded(stage: Stage) -> Callable[[], Stage]:
-    """The embedded stage, emptied of items."""
+    """A function that returns the embedded stage without items."""
 
     def emptied() -> Stage:
         for table, key in (
@@ -166,9 +166,9 @@ def embedded(stage: Stage) -> Callable[[], Stage]:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(calls, min_size=1, max_size=12))
-def test_both_engines_do_the_same(embedded: Callable[[], Stage], calls: list[Any]) -> None:
+def test_both_engines_give_the_same_answers(embedded: Callable[[], Stage], calls: list[Any]) -> None:
     real, fake = embedded(), fake_stage()
-    run = uuid4().hex  # a token is of one run; MiniStack keeps it over all
+    run = uuid4().hex  # makes tokens unique to this run, since MiniStack keeps them across runs
     for method, parameters in calls:
         token = parameters.get("ClientRequestToken")
         call = (method, parameters | {"ClientRequestToken": token + run} if token else parameters)

@@ -63,7 +63,7 @@ CONDITIONS = {
     "tree = :map": True,
     "quantity = same": True,
     "quantity < same": False,
-    # What is missing equals nothing, and is unlike everything.
+    # A missing attribute equals nothing and differs from everything.
     "gone = :five": False,
     "gone <> :five": True,
     "gone < :five": False,
@@ -71,7 +71,7 @@ CONDITIONS = {
     "gone BETWEEN :four AND :six": False,
     "gone IN (:four)": False,
     "NOT gone < :five": True,
-    # So does what is of another type.
+    # A value of another type does the same.
     "label = :five": False,
     "label <> :five": True,
     "label < :five": False,
@@ -90,13 +90,13 @@ CONDITIONS = {
     "NOT quantity = :four AND label = :ab": False,  # NOT binds tighter still
     "NOT (quantity = :four AND label = :ab)": True,
     "quantity BETWEEN :four AND :six AND label = :text": True,
-    "quantity = :five and not label = :ab or flag = :true": True,  # words in any case
+    "quantity = :five and not label = :ab or flag = :true": True,  # keywords in any case
     "(attribute_exists(sku))AND(quantity>=:four )": True,
 }
 
 
 def test_conditions_on_an_item(world: World, moto_differs: Differs) -> None:
-    moto_differs("moto compares values of two types as Python does: with TypeError")
+    moto_differs("moto raises TypeError when it compares values of two types")
     world.put(
         "A",
         quantity=n(5),
@@ -119,11 +119,11 @@ def test_conditions_on_an_item(world: World, moto_differs: Differs) -> None:
         ("NOT quantity >= :five", True),
     ],
 )
-def test_conditions_on_no_item(world: World, condition: str, expected: bool) -> None:
+def test_conditions_on_a_missing_item(world: World, condition: str, expected: bool) -> None:
     assert holds(world, condition) is expected
 
 
-def test_what_is_missing_does_not_even_equal_what_is_missing(
+def test_a_missing_attribute_equals_nothing(
     world: World, ministack_differs: Differs, moto_differs: Differs
 ) -> None:
     ministack_differs("MiniStack finds two missing attributes equal; AWS does not")
@@ -133,7 +133,7 @@ def test_what_is_missing_does_not_even_equal_what_is_missing(
     assert holds(world, "gone <> lost")
 
 
-def test_names_stand_for_reserved_words(world: World) -> None:
+def test_a_name_can_replace_a_reserved_word(world: World) -> None:
     world.put("A", items=s("x"))
     assert holds(world, "attribute_exists(#items)", ExpressionAttributeNames={"#items": "items"})
 
@@ -146,27 +146,27 @@ MISTAKES: dict[str, dict[str, Any]] = {
     "two expressions": {"ConditionExpression": "attribute_exists(a) attribute_exists(b)"},
     "an unknown function": {"ConditionExpression": "exists(a)"},
     "redundant parentheses": {"ConditionExpression": "((attribute_exists(a)))"},
-    "a character that is none": {"ConditionExpression": "quantity ! a"},
+    "an invalid character": {"ConditionExpression": "quantity ! a"},
     "arithmetic": {"ConditionExpression": "a >= b + c"},
-    "a value that is not there": {"ConditionExpression": "a = :x"},
-    "another value that is not there": {
+    "an undefined value": {"ConditionExpression": "a = :x"},
+    "another undefined value": {
         "ConditionExpression": "a = :x AND b = :y",
         "ExpressionAttributeValues": {":x": n(1)},
     },
-    "a value too many": {
+    "an unused value": {
         "ConditionExpression": "a = :x",
         "ExpressionAttributeValues": {":x": n(1), ":y": n(1)},
     },
     "no values": {"ConditionExpression": "attribute_exists(a)", "ExpressionAttributeValues": {}},
     "no names": {"ConditionExpression": "attribute_exists(a)", "ExpressionAttributeNames": {}},
-    "a name that is not there": {"ConditionExpression": "attribute_exists(#a)"},
-    "a name too many": {
+    "an undefined name": {"ConditionExpression": "attribute_exists(#a)"},
+    "an unused name": {
         "ConditionExpression": "attribute_exists(a)",
         "ExpressionAttributeNames": {"#b": "b"},
     },
     "values without an expression": {"ExpressionAttributeValues": {":x": n(1)}},
     "names without an expression": {"ExpressionAttributeNames": {"#a": "a"}},
-    "an order of truths": {
+    "an ordering of booleans": {
         "ConditionExpression": "a < :x",
         "ExpressionAttributeValues": {":x": {"BOOL": True}},
     },
@@ -174,34 +174,34 @@ MISTAKES: dict[str, dict[str, Any]] = {
         "ConditionExpression": "begins_with(a, :x)",
         "ExpressionAttributeValues": {":x": n(1)},
     },
-    "bounds the wrong way round": {
+    "reversed bounds": {
         "ConditionExpression": "a BETWEEN :x AND :y",
         "ExpressionAttributeValues": {":x": n(2), ":y": n(1)},
     },
-    "a value that is no number": {
+    "an invalid number": {
         "ConditionExpression": "a = :x",
         "ExpressionAttributeValues": {":x": n("one")},
     },
 }
-NOT_CHECKED = {"a character that is none", "an order of truths", "a prefix that is a number", "arithmetic"}
+NOT_CHECKED = {"an invalid character", "an ordering of booleans", "a prefix that is a number", "arithmetic"}
 MOTO_FAILS_ON = {
     "half an expression",
     "two expressions",
-    "a character that is none",
+    "an invalid character",
     "arithmetic",
-    "a value that is not there",
-    "another value that is not there",
-    "a name that is not there",
-    "a value that is no number",
+    "an undefined value",
+    "another undefined value",
+    "an undefined name",
+    "an invalid number",
 }
-MOTO_TAKES = {
+MOTO_ACCEPTS = {
     "no expression",
-    "a value too many",
+    "an unused value",
     "no names",
     "values without an expression",
-    "an order of truths",
+    "an ordering of booleans",
     "a prefix that is a number",
-    "bounds the wrong way round",
+    "reversed bounds",
 }
 
 
@@ -210,32 +210,32 @@ def test_a_mistake_in_a_condition_is_invalid(
     world: World, ministack_differs: Differs, moto_differs: Differs, mistake: str
 ) -> None:
     ministack_differs(
-        "MiniStack takes some conditions that cannot be for false; AWS refuses them",
+        "MiniStack treats some invalid conditions as false; AWS refuses them",
         when=mistake in NOT_CHECKED,
     )
     moto_differs(OWN_ERRORS, when=mistake in MOTO_FAILS_ON)
-    moto_differs(UNCHECKED_CONDITION, when=mistake in MOTO_TAKES)
+    moto_differs(UNCHECKED_CONDITION, when=mistake in MOTO_ACCEPTS)
     request = {"TableName": world.stock, "Key": {"sku": s("A")}, **MISTAKES[mistake]}
     assert invalid(world.dynamodb.delete_item, **request)
 
 
-def test_a_mistake_names_what_is_wrong(world: World, moto_differs: Differs) -> None:
+def test_the_message_names_the_mistake(world: World, moto_differs: Differs) -> None:
     moto_differs(UNCHECKED_CONDITION)
 
     def message(**request: Any) -> str:
         return invalid(world.dynamodb.delete_item, TableName=world.stock, Key={"sku": s("A")}, **request)
 
     unused = "Value provided in ExpressionAttribute{} unused in expressions: keys: {{{}}}"
-    assert unused.format("Values", ":y") in message(**MISTAKES["a value too many"])
-    assert unused.format("Names", "#b") in message(**MISTAKES["a name too many"])
+    assert unused.format("Values", ":y") in message(**MISTAKES["an unused value"])
+    assert unused.format("Names", "#b") in message(**MISTAKES["an unused name"])
     assert (
         "Invalid ConditionExpression: An expression attribute value used in expression is not defined; "
         "attribute value: :x"
-    ) in message(**MISTAKES["a value that is not there"])
+    ) in message(**MISTAKES["an undefined value"])
     assert (
         "Invalid ConditionExpression: An expression attribute name used in the document path is not "
         "defined; attribute name: #a"
-    ) in message(**MISTAKES["a name that is not there"])
+    ) in message(**MISTAKES["an undefined name"])
     reserved = "Expression: Attribute name is a reserved keyword; reserved keyword: items"
     assert reserved in message(**MISTAKES["a reserved word"])
     assert "ExpressionAttributeValues must not be empty" in message(**MISTAKES["no values"])

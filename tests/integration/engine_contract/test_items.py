@@ -6,20 +6,20 @@ from tests.integration.engine_contract.assertions import code, invalid, n, refus
 from tests.integration.engine_contract.conftest import Differs, World
 from tests.integration.engine_contract.moto_reasons import NUMBERS_AS_TEXT, OWN_ERRORS, UNCHECKED_VALUE
 
-WORLD = {"sku": s("A"), "quantity": n(5), "note": s("é"), "tags": {"M": {"a": n(1), "b": {"L": [s("x")]}}}}
+ITEM = {"sku": s("A"), "quantity": n(5), "note": s("é"), "tags": {"M": {"a": n(1), "b": {"L": [s("x")]}}}}
 
 
-def test_an_item_comes_back_as_it_was_put(world: World) -> None:
-    item = {**WORLD, "flag": {"BOOL": True}, "none": {"NULL": True}, "empty": s("")}
+def test_an_item_is_returned_as_it_was_put(world: World) -> None:
+    item = {**ITEM, "flag": {"BOOL": True}, "none": {"NULL": True}, "empty": s("")}
     world.dynamodb.put_item(TableName=world.stock, Item=item)
     assert world.get("A") == item
 
 
-def test_an_item_that_is_not_there_has_no_item_in_the_answer(world: World) -> None:
+def test_the_answer_for_a_missing_item_has_no_item(world: World) -> None:
     assert "Item" not in world.dynamodb.get_item(TableName=world.stock, Key={"sku": s("A")})
 
 
-def test_what_a_caller_does_to_an_answer_or_a_request_leaves_the_table_alone(world: World) -> None:
+def test_changing_a_request_or_response_does_not_change_the_table(world: World) -> None:
     request: dict[str, Any] = {"sku": s("A"), "tags": {"L": [n(1)]}}
     world.dynamodb.put_item(TableName=world.stock, Item=request)
     request["tags"]["L"].append(n(2))
@@ -42,7 +42,7 @@ def test_what_a_caller_does_to_an_answer_or_a_request_leaves_the_table_alone(wor
         ("1E-2", "0.01"),
     ],
 )
-def test_a_number_is_kept_in_its_plainest_form(
+def test_a_number_is_stored_in_its_shortest_form(
     world: World, moto_differs: Differs, given: str, kept: str
 ) -> None:
     moto_differs(NUMBERS_AS_TEXT)
@@ -53,13 +53,13 @@ def test_a_number_is_kept_in_its_plainest_form(
 
 
 @pytest.mark.parametrize("text", ["", "abc", "1,5", "NaN", "Infinity", "0x10", "1_000"])
-def test_what_is_not_a_number_is_refused(world: World, moto_differs: Differs, text: str) -> None:
-    moto_differs("moto takes what Python's Decimal takes", when=text == "1_000")
+def test_text_that_is_not_a_number_is_refused(world: World, moto_differs: Differs, text: str) -> None:
+    moto_differs("moto accepts the numbers that Python's Decimal accepts", when=text == "1_000")
     item = {"sku": s("A"), "price": n(text)}
     assert "numeric value" in invalid(world.dynamodb.put_item, TableName=world.stock, Item=item)
 
 
-def test_a_number_has_38_digits_at_the_most(world: World, moto_differs: Differs) -> None:
+def test_a_number_has_at_most_38_digits(world: World, moto_differs: Differs) -> None:
     moto_differs(NUMBERS_AS_TEXT)
     world.put("A", price=n("9" * 38))
     item = {"sku": s("A"), "price": n("9" * 39)}
@@ -81,26 +81,26 @@ def test_a_value_of_no_or_two_types_or_a_bad_set_is_refused(
 def test_a_key_of_another_schema_is_refused(
     world: World, moto_differs: Differs, key: dict[str, object]
 ) -> None:
-    moto_differs("moto answers an empty key with the words Validation Exception", when=not key)
+    moto_differs("moto answers an empty key with the message Validation Exception", when=not key)
     moto_differs("moto's GetItem does not check the type of a key", when=key == {"sku": n(1)})
     message = invalid(world.dynamodb.get_item, TableName=world.stock, Key=key)
     assert message == "The provided key element does not match the schema"
 
 
 @pytest.mark.parametrize("item", [{}, {"quantity": n(1)}, {"sku": n(1)}, {"sku": s("")}])
-def test_an_item_without_a_good_key_is_refused(world: World, item: dict[str, object]) -> None:
+def test_an_item_without_a_valid_key_is_refused(world: World, item: dict[str, object]) -> None:
     assert "One or more parameter values" in invalid(
         world.dynamodb.put_item, TableName=world.stock, Item=item
     )
 
 
-def test_a_key_has_2048_bytes_at_the_most(world: World) -> None:
+def test_a_key_has_at_most_2048_bytes(world: World) -> None:
     world.put("é" * 1024)
     assert invalid(world.dynamodb.put_item, TableName=world.stock, Item={"sku": s("é" * 1025)})
 
 
-def test_an_item_has_400_kb_at_the_most(world: World, moto_differs: Differs) -> None:
-    moto_differs("moto's LimitedSizeDict ends at 405,000 bytes; AWS at 409,600")
+def test_an_item_has_at_most_400_kb(world: World, moto_differs: Differs) -> None:
+    moto_differs("moto's LimitedSizeDict allows 405,000 bytes; AWS allows 409,600")
     room = 400 * 1024 - len("sku") - len("A") - len("text")
     world.put("A", text=s("x" * room))
     item = {"sku": s("A"), "text": s("x" * (room + 1))}
@@ -113,7 +113,7 @@ def test_an_item_has_400_kb_at_the_most(world: World, moto_differs: Differs) -> 
     assert "size" in invalid(world.dynamodb.update_item, TableName=world.stock, **change)
 
 
-def test_a_table_that_is_not_there_is_not_found(world: World) -> None:
+def test_a_missing_table_is_not_found(world: World) -> None:
     key = {"sku": s("A")}
     assert code(world.dynamodb.get_item, TableName="NoSuchTable", Key=key) == "ResourceNotFoundException"
     assert code(world.dynamodb.put_item, TableName="NoSuchTable", Item=key) == "ResourceNotFoundException"
@@ -129,7 +129,7 @@ def test_a_table_that_is_not_there_is_not_found(world: World) -> None:
         ("UPDATED_NEW", {"quantity": n(3), "more": s("m")}),
     ],
 )
-def test_an_update_returns_what_is_asked_for(world: World, wanted: str, expected: object) -> None:
+def test_an_update_returns_the_requested_values(world: World, wanted: str, expected: object) -> None:
     world.put("A", quantity=n(5), note=s("n"))
     answer = world.dynamodb.update_item(
         TableName=world.stock,
@@ -141,7 +141,7 @@ def test_an_update_returns_what_is_asked_for(world: World, wanted: str, expected
     assert answer.get("Attributes") == expected
 
 
-def test_an_update_of_what_is_not_there_makes_it(world: World) -> None:
+def test_an_update_creates_a_missing_item(world: World) -> None:
     answer = world.dynamodb.update_item(
         TableName=world.stock,
         Key={"sku": s("A")},
@@ -153,7 +153,7 @@ def test_an_update_of_what_is_not_there_makes_it(world: World) -> None:
     assert world.get("A") == {"sku": s("A"), "quantity": n(1)}
 
 
-def test_put_and_delete_return_what_they_replace(world: World) -> None:
+def test_put_and_delete_return_the_old_item(world: World) -> None:
     world.put("A", quantity=n(1))
     item = {"sku": s("A"), "quantity": n(2)}
     old = world.dynamodb.put_item(TableName=world.stock, Item=item, ReturnValues="ALL_OLD")
@@ -172,34 +172,34 @@ def test_only_an_update_returns_new_values(world: World) -> None:
     assert invalid(world.dynamodb.put_item, TableName=world.stock, Item=item, ReturnValues="ALL_NEW")
 
 
-def test_a_condition_that_fails_tells_the_item_when_asked_to(world: World) -> None:
+def test_a_failed_condition_returns_the_item_only_if_requested(world: World) -> None:
     world.put("A", quantity=n(1))
     request = {
         "TableName": world.stock,
         "Item": {"sku": s("A"), "quantity": n(2)},
         "ConditionExpression": "attribute_not_exists(sku)",
     }
-    silent = refused(world.dynamodb.put_item, **request)
-    assert silent["Error"]["Code"] == "ConditionalCheckFailedException"
-    assert silent["Error"]["Message"] == "The conditional request failed"
-    assert "Item" not in silent
-    told = refused(world.dynamodb.put_item, **request, ReturnValuesOnConditionCheckFailure="ALL_OLD")
-    assert told["Item"] == {"sku": s("A"), "quantity": n(1)}
+    without_item = refused(world.dynamodb.put_item, **request)
+    assert without_item["Error"]["Code"] == "ConditionalCheckFailedException"
+    assert without_item["Error"]["Message"] == "The conditional request failed"
+    assert "Item" not in without_item
+    with_item = refused(world.dynamodb.put_item, **request, ReturnValuesOnConditionCheckFailure="ALL_OLD")
+    assert with_item["Item"] == {"sku": s("A"), "quantity": n(1)}
     assert world.get("A") == {"sku": s("A"), "quantity": n(1)}
 
 
-def test_a_condition_that_fails_on_nothing_has_no_item_to_tell(world: World) -> None:
-    told = refused(
+def test_a_failed_condition_on_a_missing_item_returns_no_item(world: World) -> None:
+    with_item = refused(
         world.dynamodb.delete_item,
         TableName=world.stock,
         Key={"sku": s("A")},
         ConditionExpression="attribute_exists(sku)",
         ReturnValuesOnConditionCheckFailure="ALL_OLD",
     )
-    assert "Item" not in told
+    assert "Item" not in with_item
 
 
-def test_errors_are_classes_of_the_client(world: World) -> None:
+def test_errors_are_instances_of_the_clients_exception_classes(world: World) -> None:
     with pytest.raises(world.dynamodb.exceptions.ConditionalCheckFailedException):
         world.dynamodb.put_item(
             TableName=world.stock, Item={"sku": s("A")}, ConditionExpression="attribute_exists(sku)"

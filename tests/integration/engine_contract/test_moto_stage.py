@@ -1,4 +1,4 @@
-"""moto patches botocore for the whole process, so these see that it keeps to its own stage."""
+"""moto patches botocore for the whole process; these tests check that it affects only its own stage."""
 
 from local.stage import Stage
 from tests.support.engines.moto_stage import moto_stage

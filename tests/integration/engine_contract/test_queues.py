@@ -32,7 +32,7 @@ def bodies(messages: list[dict[str, Any]]) -> set[str]:
     return {message["Body"] for message in messages}
 
 
-def test_a_message_comes_as_it_was_sent(world: World) -> None:
+def test_a_message_is_received_as_it_was_sent(world: World) -> None:
     sent = world.sqs.send_message(
         QueueUrl=world.stage.inventory_queue_url, MessageBody='{"é": 1}', MessageAttributes=TYPE
     )
@@ -48,7 +48,7 @@ def test_a_message_comes_as_it_was_sent(world: World) -> None:
     assert int(first) >= int(message["Attributes"]["SentTimestamp"])
 
 
-def test_attributes_come_only_if_asked_for(world: World) -> None:
+def test_attributes_are_returned_only_if_requested(world: World) -> None:
     world.sqs.send_message(QueueUrl=world.stage.inventory_queue_url, MessageBody="x", MessageAttributes=TYPE)
     [message] = receive(world, AttributeNames=[], VisibilityTimeout=0)
     assert message.keys() == {"MessageId", "ReceiptHandle", "MD5OfBody", "Body"}
@@ -58,12 +58,12 @@ def test_attributes_come_only_if_asked_for(world: World) -> None:
     assert message["Attributes"].keys() == {"SentTimestamp"}
 
 
-def test_an_empty_queue_has_no_messages_in_its_answer(world: World) -> None:
+def test_the_answer_of_an_empty_queue_has_no_messages(world: World) -> None:
     answer = world.sqs.receive_message(QueueUrl=world.stage.inventory_queue_url)
     assert "Messages" not in answer
 
 
-def test_a_received_message_is_hidden_and_comes_again(world: World) -> None:
+def test_a_received_message_is_hidden_and_then_redelivered(world: World) -> None:
     send(world, "x")
     [first] = receive(world)
     assert receive(world) == []
@@ -75,7 +75,7 @@ def test_a_received_message_is_hidden_and_comes_again(world: World) -> None:
     assert again["Attributes"]["SentTimestamp"] == first["Attributes"]["SentTimestamp"]
 
 
-def test_a_deleted_message_is_gone(world: World) -> None:
+def test_a_deleted_message_is_not_redelivered(world: World) -> None:
     send(world, "x")
     delete(world, receive(world)[0])
     world.wait(2.1)
@@ -83,7 +83,7 @@ def test_a_deleted_message_is_gone(world: World) -> None:
 
 
 def test_a_second_deletion_succeeds(world: World, ministack_differs: Differs) -> None:
-    ministack_differs("MiniStack refuses to delete what is deleted; on AWS it is no error")
+    ministack_differs("MiniStack refuses to delete a deleted message; on AWS the call succeeds")
     send(world, "x")
     [message] = receive(world)
     delete(world, message)
@@ -103,7 +103,7 @@ def test_only_the_latest_receipt_handle_deletes(
     del new
 
 
-def test_a_receipt_handle_that_never_was_is_refused(world: World) -> None:
+def test_an_unknown_receipt_handle_is_refused(world: World) -> None:
     send(world, "x")
     url = world.stage.inventory_queue_url
     assert code(world.sqs.delete_message, QueueUrl=url, ReceiptHandle="x") == "ReceiptHandleIsInvalid"
@@ -123,7 +123,7 @@ def test_visibility_can_be_changed(world: World) -> None:
     assert receive(world) == []
 
 
-def test_what_is_not_in_flight_has_no_visibility_to_change(
+def test_the_visibility_of_a_message_not_in_flight_cannot_be_changed(
     world: World, ministack_differs: Differs, moto_differs: Differs
 ) -> None:
     ministack_differs("MiniStack hides a message that is visible again; AWS refuses to")
@@ -134,7 +134,7 @@ def test_what_is_not_in_flight_has_no_visibility_to_change(
     assert refused(world.sqs.change_message_visibility, **change, VisibilityTimeout=5)
 
 
-def test_visibility_of_a_batch_is_changed_each_alone(world: World) -> None:
+def test_each_entry_of_a_visibility_batch_succeeds_or_fails_alone(world: World) -> None:
     send(world, "x")
     [message] = receive(world)
     answer = world.sqs.change_message_visibility_batch(
@@ -173,14 +173,14 @@ def test_a_message_in_flight_does_not_go_to_the_dlq(world: World) -> None:
     delete(world, last)
 
 
-def test_a_delayed_message_comes_later(world: World) -> None:
+def test_a_delayed_message_is_delivered_after_its_delay(world: World) -> None:
     world.sqs.send_message(QueueUrl=world.stage.inventory_queue_url, MessageBody="x", DelaySeconds=1)
     assert receive(world) == []
     world.wait(1.1)
     assert bodies(receive(world)) == {"x"}
 
 
-def test_a_receive_takes_1_to_10_messages(world: World) -> None:
+def test_a_receive_returns_at_most_10_messages(world: World) -> None:
     send(world, *map(str, range(12)))
     first = receive(world)
     assert 1 <= len(first) <= 10
@@ -189,7 +189,7 @@ def test_a_receive_takes_1_to_10_messages(world: World) -> None:
     assert code(world.sqs.receive_message, **options) == "InvalidParameterValue"
 
 
-def test_a_batch_is_sent_and_deleted_entry_by_entry(world: World) -> None:
+def test_each_entry_of_a_batch_is_sent_and_deleted_alone(world: World) -> None:
     url = world.stage.inventory_queue_url
     entries = [{"Id": str(i), "MessageBody": f"m{i}", "MessageAttributes": TYPE} for i in range(10)]
     answer = world.sqs.send_message_batch(QueueUrl=url, Entries=entries)
@@ -199,14 +199,14 @@ def test_a_batch_is_sent_and_deleted_entry_by_entry(world: World) -> None:
     messages = receive(world)
     assert bodies(messages) == {f"m{i}" for i in range(10)}
     handles = [{"Id": str(i), "ReceiptHandle": m["ReceiptHandle"]} for i, m in enumerate(messages)]
-    handles[3]["ReceiptHandle"] = "never was"
+    handles[3]["ReceiptHandle"] = "unknown"
     answer = world.sqs.delete_message_batch(QueueUrl=url, Entries=handles)
     assert {entry["Id"] for entry in answer["Successful"]} == {str(i) for i in range(10)} - {"3"}
     [failed] = answer["Failed"]
     assert (failed["Id"], failed["Code"], failed["SenderFault"]) == ("3", "ReceiptHandleIsInvalid", True)
 
 
-def test_an_entry_that_sqs_does_not_take_fails_alone(world: World, moto_differs: Differs) -> None:
+def test_an_invalid_entry_fails_alone(world: World, moto_differs: Differs) -> None:
     moto_differs(UNCHECKED_BODY)
     entries = [{"Id": "0", "MessageBody": "good"}, {"Id": "1", "MessageBody": "bad \x00"}]
     answer = world.sqs.send_message_batch(QueueUrl=world.stage.inventory_queue_url, Entries=entries)
@@ -239,13 +239,13 @@ def test_a_bad_batch_is_refused_as_a_whole(
     assert receive(world) == []
 
 
-def test_a_message_has_1_mib_at_the_most(world: World) -> None:
+def test_a_message_has_at_most_1_mib(world: World) -> None:
     url = world.stage.inventory_queue_url
     world.sqs.send_message(QueueUrl=url, MessageBody="x" * MIB)
     assert code(world.sqs.send_message, QueueUrl=url, MessageBody="x" * (MIB + 1)) == "InvalidParameterValue"
 
 
-def test_attributes_count_for_the_size(
+def test_attributes_count_towards_the_size(
     world: World, ministack_differs: Differs, moto_differs: Differs
 ) -> None:
     ministack_differs("MiniStack counts only the body")
@@ -264,7 +264,7 @@ def test_a_bad_body_is_refused(world: World, moto_differs: Differs, body: str, e
     assert code(world.sqs.send_message, QueueUrl=url, MessageBody=body) == expected
 
 
-def test_a_queue_that_is_not_there_is_an_error(world: World) -> None:
+def test_a_missing_queue_is_an_error(world: World) -> None:
     url = world.stage.inventory_queue_url + "-not"
     expected = "AWS.SimpleQueueService.NonExistentQueue"
     assert code(world.sqs.receive_message, QueueUrl=url) == expected
@@ -279,7 +279,7 @@ def test_a_purged_queue_is_empty(world: World) -> None:
     assert receive(world) == []
 
 
-def test_a_queue_tells_how_much_is_in_it(world: World) -> None:
+def test_the_attributes_of_a_queue_report_its_messages(world: World) -> None:
     send(world, "x", "y", "z")
     receive(world, MaxNumberOfMessages=1)
     attributes = world.sqs.get_queue_attributes(
@@ -293,7 +293,7 @@ def test_a_queue_tells_how_much_is_in_it(world: World) -> None:
     assert '"maxReceiveCount": 3' in attributes["RedrivePolicy"]
 
 
-def test_parameters_of_the_wrong_kind_never_leave_the_client(world: World) -> None:
+def test_parameters_of_the_wrong_type_are_refused_by_botocore(world: World) -> None:
     with pytest.raises(ParamValidationError):
         world.sqs.send_message(QueueUrl=world.stage.inventory_queue_url, MessageBody=1)
     with pytest.raises(ParamValidationError):

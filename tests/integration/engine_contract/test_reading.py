@@ -22,7 +22,7 @@ def fill(world: World, count: int, text: str = "") -> set[str]:
     return {f"{i:03}" for i in range(count)}
 
 
-def test_a_batch_read_finds_what_is_there_in_every_table(world: World) -> None:
+def test_a_batch_read_returns_the_existing_items_of_every_table(world: World) -> None:
     world.put("A", quantity=n(1))
     world.put("B", quantity=n(2))
     world.dynamodb.put_item(TableName=world.records, Item={"order_id": s("o")})
@@ -40,12 +40,12 @@ def test_a_batch_read_finds_what_is_there_in_every_table(world: World) -> None:
     assert answer["UnprocessedKeys"] == {}
 
 
-def test_a_batch_read_of_nothing_found_still_names_the_table(world: World) -> None:
+def test_a_batch_read_without_results_still_names_the_table(world: World) -> None:
     answer = world.dynamodb.batch_get_item(RequestItems={world.stock: {"Keys": keys("A")}})
     assert answer["Responses"] == {world.stock: []}
 
 
-def test_a_batch_read_leaves_out_what_the_projection_does(world: World) -> None:
+def test_a_batch_read_returns_only_the_projected_attributes(world: World) -> None:
     world.put("A", quantity=n(1), items=s("x"))
     request = {
         "Keys": keys("A"),
@@ -68,7 +68,7 @@ def test_a_batch_read_has_1_to_100_keys(world: World) -> None:
         world.dynamodb.batch_get_item(RequestItems={world.stock: {"Keys": []}})
 
 
-def test_a_batch_read_names_each_key_once(world: World) -> None:
+def test_a_batch_read_with_a_repeated_key_is_refused(world: World) -> None:
     request = {world.stock: {"Keys": keys("A", "A")}}
     message = invalid(world.dynamodb.batch_get_item, RequestItems=request)
     assert message == "Provided list of item keys contains duplicates"
@@ -94,7 +94,7 @@ def test_a_batch_read_stops_at_16_mb(world: World, ministack_differs: Differs) -
     assert calls == 2
 
 
-def test_pages_of_a_scan_hold_every_item_once(world: World) -> None:
+def test_the_pages_of_a_scan_have_every_item_once(world: World) -> None:
     skus, seen = fill(world, 30), []
     start: dict[str, Any] = {}
     while True:
@@ -109,7 +109,7 @@ def test_pages_of_a_scan_hold_every_item_once(world: World) -> None:
     assert set(seen) == skus
 
 
-def test_a_scan_goes_on_from_a_key_that_is_gone(world: World) -> None:
+def test_a_scan_continues_from_a_deleted_key(world: World) -> None:
     skus = fill(world, 10)
     first = world.dynamodb.scan(TableName=world.stock, Limit=5)
     last = first["LastEvaluatedKey"]
@@ -122,7 +122,7 @@ def test_a_scan_is_not_in_order_of_the_keys(
     world: World, ministack_differs: Differs, moto_differs: Differs
 ) -> None:
     ministack_differs("MiniStack scans in key order; on AWS the order is that of a hash")
-    moto_differs("moto scans in the order in which the items were first put")
+    moto_differs("moto scans in the order in which the items were created")
     fill(world, 30)
     found = [item["sku"]["S"] for item in world.dynamodb.scan(TableName=world.stock)["Items"]]
     assert found != sorted(found)
@@ -145,7 +145,7 @@ def test_a_page_of_a_scan_stops_at_1_mb(world: World) -> None:
     assert "LastEvaluatedKey" in page
 
 
-def test_a_scan_counts_what_its_filter_leaves_out(world: World) -> None:
+def test_a_scan_counts_the_items_that_its_filter_excludes(world: World) -> None:
     fill(world, 10)
     page = world.dynamodb.scan(
         TableName=world.stock,
@@ -158,7 +158,7 @@ def test_a_scan_counts_what_its_filter_leaves_out(world: World) -> None:
     assert (page["Count"], page["ScannedCount"]) == (3, 10)
 
 
-def test_a_scan_takes_a_limit_of_at_least_1_and_a_start_key_of_its_table(
+def test_a_limit_below_1_and_a_start_key_of_another_table_are_refused(
     world: World, moto_differs: Differs
 ) -> None:
     moto_differs(OWN_ERRORS)
@@ -176,7 +176,7 @@ def test_a_transactional_read_answers_in_order(world: World) -> None:
 
 
 def test_a_batch_write_puts_and_deletes_1_to_25_different_items(world: World, moto_differs: Differs) -> None:
-    moto_differs("moto's BatchWriteItem takes any number of requests, and a put and a deletion of one item")
+    moto_differs("moto's BatchWriteItem accepts any number of requests, and a put and a deletion of one item")
     world.put("A")
     answer = world.dynamodb.batch_write_item(
         RequestItems={

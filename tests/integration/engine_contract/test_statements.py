@@ -44,16 +44,16 @@ def test_each_statement_succeeds_or_fails_alone_in_order(world: World, moto_diff
     ]
     assert get(world, "a") == {"order_id": s("a"), "outcome": s("RESERVED"), "published_at": s("now")}
     assert get(world, "b") == {"order_id": s("b"), "outcome": s("RELEASED")}
-    assert get(world, "c") is None  # no ghost
+    assert get(world, "c") is None  # the statement did not create it
     assert get(world, "d")["event"] == s("e")
 
 
-def test_a_failed_statement_tells_the_item_when_asked_to(world: World, moto_differs: Differs) -> None:
+def test_a_failed_statement_returns_the_item_if_requested(world: World, moto_differs: Differs) -> None:
     moto_differs(PARTIQL_FILTER)
     put(world, "a", outcome=s("RELEASED"))
-    ask = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
-    there, missing = run(world, mark(world, "a", **ask), mark(world, "b", **ask))
-    assert there["Error"]["Item"] == {"order_id": s("a"), "outcome": s("RELEASED")}
+    options = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+    existing, missing = run(world, mark(world, "a", **options), mark(world, "b", **options))
+    assert existing["Error"]["Item"] == {"order_id": s("a"), "outcome": s("RELEASED")}
     assert "Item" not in missing["Error"]
 
 
@@ -96,11 +96,11 @@ def test_a_statement_sets_and_removes(
         ("units = ?", [s("7")], False),
     ],
 )
-def test_a_statement_has_conditions(
+def test_a_statement_is_done_only_if_its_conditions_are_true(
     world: World, moto_differs: Differs, where: str, parameters: list[Any], expected: bool
 ) -> None:
-    understood = where in {"units = ?", "nothing = ?", "units = ? AND outcome = ?"}
-    moto_differs(PARTIQL_FILTER, when=understood and not expected)
+    supported = where in {"units = ?", "nothing = ?", "units = ? AND outcome = ?"}
+    moto_differs(PARTIQL_FILTER, when=supported and not expected)
     moto_differs(PARTIQL_GRAMMAR, when=where in MISREAD and (where, expected) != ("units < ?", False))
     put(world, "a", units=n(7), outcome=s("RESERVED"))
     statement = f'UPDATE "{world.records}" SET done = ? WHERE order_id = ? AND {where}'
@@ -132,7 +132,7 @@ def test_a_bad_statement_fails_alone(
     world: World, ministack_differs: Differs, moto_differs: Differs, statement: str, parameters: int
 ) -> None:
     ministack_differs(
-        "MiniStack ignores parameters too many, and lets a statement change a key",
+        "MiniStack ignores extra parameters, and lets a statement change a key",
         when=statement in NOT_CHECKED and parameters > 1,
     )
     moto_differs(PARTIQL_FILTER, when="outcome" in statement or "WHERE" not in statement)
@@ -145,7 +145,7 @@ def test_a_bad_statement_fails_alone(
     assert good == {"TableName": world.records}
 
 
-def test_a_statement_on_a_table_that_is_not_there_fails_alone(world: World) -> None:
+def test_a_statement_on_a_missing_table_fails_alone(world: World) -> None:
     statement = {
         "Statement": 'UPDATE "NoSuchTable" SET a = ? WHERE order_id = ?',
         "Parameters": [s("x"), s("x")],
@@ -155,7 +155,7 @@ def test_a_statement_on_a_table_that_is_not_there_fails_alone(world: World) -> N
 
 
 def test_a_batch_has_1_to_25_statements(world: World, moto_differs: Differs) -> None:
-    moto_differs("moto's BatchExecuteStatement takes any number of statements")
+    moto_differs("moto's BatchExecuteStatement accepts any number of statements")
     for number in range(25):
         put(world, str(number), outcome=s("RESERVED"))
     marks = [mark(world, str(number)) for number in range(25)]
@@ -166,7 +166,9 @@ def test_a_batch_has_1_to_25_statements(world: World, moto_differs: Differs) -> 
         call(Statements=[])
 
 
-def test_a_single_statement_raises_what_a_batch_tells(world: World, moto_differs: Differs) -> None:
+def test_a_single_statement_raises_the_error_that_a_batch_reports(
+    world: World, moto_differs: Differs
+) -> None:
     moto_differs(PARTIQL_FILTER)
     put(world, "a", outcome=s("RESERVED"))
     call = world.dynamodb.execute_statement

@@ -21,7 +21,7 @@ def take(world: World, sku: str, units: int, **more: Any) -> dict[str, Any]:
 
 
 def record(world: World, order_id: str, **attributes: Any) -> dict[str, Any]:
-    """The Put that records an order, once."""
+    """The Put that records an order; it fails if the record exists."""
     return {
         "Put": {
             "TableName": world.records,
@@ -47,7 +47,7 @@ def write(world: World, *actions: dict[str, Any], **more: Any) -> Any:
 
 
 def cancelled(world: World, *actions: dict[str, Any]) -> list[dict[str, Any]]:
-    """The reasons for which the transaction must be cancelled."""
+    """The reasons of the transaction, which must be cancelled."""
     response = refused(world.dynamodb.transact_write_items, TransactItems=list(actions))
     assert response["Error"]["Code"] == "TransactionCanceledException"
     reasons = response["CancellationReasons"]
@@ -71,7 +71,7 @@ def test_all_actions_are_done(world: World) -> None:
     assert world.dynamodb.get_item(TableName=world.records, Key=key)["Item"] == key
 
 
-def test_none_is_done_when_one_condition_fails_and_each_has_its_reason_in_order(world: World) -> None:
+def test_no_action_is_done_if_a_condition_fails_and_the_reasons_are_in_order(world: World) -> None:
     world.put("A", quantity=n(5))
     world.put("B", quantity=n(1))
     reasons = cancelled(
@@ -81,17 +81,17 @@ def test_none_is_done_when_one_condition_fails_and_each_has_its_reason_in_order(
     assert reasons == [
         {"Code": "None"},
         {**failed, "Item": {"sku": s("B"), "quantity": n(1)}},
-        failed,  # there is no such item
+        failed,  # the item is missing
         {"Code": "None"},
     ]
     assert world.get("A") == {"sku": s("A"), "quantity": n(5)}
     assert "Item" not in world.dynamodb.get_item(TableName=world.records, Key={"order_id": s("o")})
 
 
-def test_the_item_is_told_only_if_asked_for(world: World) -> None:
+def test_the_item_is_returned_only_if_requested(world: World) -> None:
     world.put("A", quantity=n(1))
-    silent = take(world, "A", 2, ReturnValuesOnConditionCheckFailure="NONE")
-    assert "Item" not in cancelled(world, silent)[0]
+    action = take(world, "A", 2, ReturnValuesOnConditionCheckFailure="NONE")
+    assert "Item" not in cancelled(world, action)[0]
 
 
 def test_a_condition_sees_the_item_as_it_was_before_the_transaction(world: World) -> None:
@@ -110,14 +110,14 @@ def test_a_condition_sees_the_item_as_it_was_before_the_transaction(world: World
     assert world.get("A") == {"sku": s("A"), "quantity": n(0)}
 
 
-def test_a_check_proves_that_there_is_no_item(world: World) -> None:
+def test_a_check_can_require_that_an_item_is_missing(world: World) -> None:
     write(world, check(world, "A", "attribute_not_exists(sku)"), record(world, "o"))
     world.put("A", quantity=n(1))
     reasons = cancelled(world, check(world, "A", "attribute_not_exists(sku)"), record(world, "p"))
     assert reasons[0]["Item"] == {"sku": s("A"), "quantity": n(1)}
 
 
-def test_an_item_may_be_named_only_once(world: World) -> None:
+def test_an_item_may_occur_only_once(world: World) -> None:
     world.put("A", quantity=n(5))
     message = invalid(
         world.dynamodb.transact_write_items,
@@ -132,14 +132,14 @@ def test_the_same_key_in_two_tables_is_two_items(world: World) -> None:
     assert world.get("A") == {"sku": s("A"), "quantity": n(4)}
 
 
-def test_there_are_1_to_100_actions(world: World) -> None:
+def test_a_transaction_has_at_most_100_actions(world: World) -> None:
     write(world, *(record(world, f"o{i}") for i in range(100)))
     more = [record(world, f"p{i}") for i in range(101)]
     assert invalid(world.dynamodb.transact_write_items, TransactItems=more)
     assert "Item" not in world.dynamodb.get_item(TableName=world.records, Key={"order_id": s("p0")})
 
 
-def test_all_items_together_have_4_mb_at_the_most(world: World, moto_differs: Differs) -> None:
+def test_a_transaction_has_at_most_4_mb(world: World, moto_differs: Differs) -> None:
     moto_differs("moto does not add up the sizes of a transaction's items")
     text = s("x" * 390_000)
     write(world, *(record(world, f"o{i}", text=text) for i in range(10)))
@@ -147,14 +147,14 @@ def test_all_items_together_have_4_mb_at_the_most(world: World, moto_differs: Di
     assert invalid(world.dynamodb.transact_write_items, TransactItems=more)
 
 
-def test_a_put_of_more_than_400_kb_is_invalid_as_a_whole(world: World) -> None:
+def test_a_put_of_more_than_400_kb_makes_the_transaction_invalid(world: World) -> None:
     world.put("A", quantity=n(5))
     big = record(world, "o", text=s("x" * 410_000))
     assert "size" in invalid(world.dynamodb.transact_write_items, TransactItems=[take(world, "A", 1), big])
     assert world.get("A") == {"sku": s("A"), "quantity": n(5)}
 
 
-UNDOABLE = {
+INVALID_UPDATES = {
     "An operand in the update expression has an incorrect data type": {"quantity": s("five")},
     "The provided expression refers to an attribute that does not exist in the item": {},
     "Item size to update has exceeded the maximum allowed size": {
@@ -164,15 +164,15 @@ UNDOABLE = {
 }
 
 
-@pytest.mark.parametrize("message", UNDOABLE)
-def test_an_update_that_cannot_be_done_cancels_with_a_validation_error(
+@pytest.mark.parametrize("message", INVALID_UPDATES)
+def test_an_invalid_update_cancels_with_a_validation_error(
     world: World, ministack_differs: Differs, moto_differs: Differs, message: str
 ) -> None:
     ministack_differs(
-        "MiniStack adds to text as if nothing were wrong", when="incorrect data type" in message
+        "MiniStack adds a number to text without an error", when="incorrect data type" in message
     )
     moto_differs(WHOLE_INVALID)
-    world.put("A", **UNDOABLE[message])
+    world.put("A", **INVALID_UPDATES[message])
     grow = take(
         world,
         "A",
@@ -185,7 +185,7 @@ def test_an_update_that_cannot_be_done_cancels_with_a_validation_error(
     assert reasons == [{"Code": "None"}, {"Code": "ValidationError", "Message": message}]
 
 
-def test_a_failed_condition_comes_before_what_the_update_could_not_do(world: World) -> None:
+def test_a_failed_condition_takes_precedence_over_an_invalid_update(world: World) -> None:
     assert cancelled(world, take(world, "A", 1))[0]["Code"] == "ConditionalCheckFailed"
 
 
@@ -202,24 +202,24 @@ def test_an_empty_key_is_invalid(world: World) -> None:
     assert invalid(world.dynamodb.transact_write_items, TransactItems=[wrong])
 
 
-def test_an_action_is_of_some_kind(world: World, moto_differs: Differs) -> None:
+def test_an_empty_action_is_refused(world: World, moto_differs: Differs) -> None:
     moto_differs(OWN_ERRORS)
     assert invalid(world.dynamodb.transact_write_items, TransactItems=[{}])
 
 
-def test_an_action_is_of_one_kind(world: World, ministack_differs: Differs) -> None:
-    ministack_differs("MiniStack does one of two kinds and forgets the other")
+def test_an_action_of_two_kinds_is_refused(world: World, ministack_differs: Differs) -> None:
+    ministack_differs("MiniStack does one of the two kinds and ignores the other")
     both = {**take(world, "A", 1), **record(world, "o")}
     assert invalid(world.dynamodb.transact_write_items, TransactItems=[both])
 
 
-def test_a_table_that_is_not_there_is_not_found(world: World) -> None:
+def test_a_missing_table_is_not_found(world: World) -> None:
     call = world.dynamodb.transact_write_items
     missing = take(world, "A", 1, TableName="NoSuchTable")
     assert code(call, TransactItems=[missing]) == "ResourceNotFoundException"
 
 
-def test_a_repeated_token_does_nothing_more(world: World, moto_differs: Differs) -> None:
+def test_a_repeated_token_has_no_further_effect(world: World, moto_differs: Differs) -> None:
     moto_differs(NO_TOKENS)
     world.put("A", quantity=n(5))
     for _ in range(3):
@@ -227,7 +227,7 @@ def test_a_repeated_token_does_nothing_more(world: World, moto_differs: Differs)
     assert world.get("A") == {"sku": s("A"), "quantity": n(3)}
 
 
-def test_a_repeated_token_succeeds_even_if_its_condition_no_longer_holds(
+def test_a_repeated_token_succeeds_even_if_its_condition_is_now_false(
     world: World, moto_differs: Differs
 ) -> None:
     moto_differs(NO_TOKENS)
@@ -245,7 +245,7 @@ def test_a_token_of_another_request_is_refused(world: World, moto_differs: Diffe
     assert world.get("A") == {"sku": s("A"), "quantity": n(4)}
 
 
-def test_a_token_of_a_cancelled_transaction_may_be_tried_again(world: World) -> None:
+def test_a_cancelled_transaction_may_be_retried_with_its_token(world: World) -> None:
     world.put("A", quantity=n(1))
     request = {"TransactItems": [take(world, "A", 2)], "ClientRequestToken": "again"}
     assert code(world.dynamodb.transact_write_items, **request) == "TransactionCanceledException"
@@ -254,13 +254,13 @@ def test_a_token_of_a_cancelled_transaction_may_be_tried_again(world: World) -> 
     assert world.get("A") == {"sku": s("A"), "quantity": n(0)}
 
 
-def test_a_token_has_36_characters_at_the_most(world: World, moto_differs: Differs) -> None:
+def test_a_token_has_at_most_36_characters(world: World, moto_differs: Differs) -> None:
     moto_differs(NO_TOKENS)
     call = world.dynamodb.transact_write_items
     assert invalid(call, TransactItems=[record(world, "o")], ClientRequestToken="x" * 37)
 
 
-def test_calls_without_a_token_are_two(world: World) -> None:
+def test_repeated_calls_without_a_token_both_take_effect(world: World) -> None:
     world.put("A", quantity=n(5))
     write(world, take(world, "A", 2))
     write(world, take(world, "A", 2))
@@ -268,7 +268,7 @@ def test_calls_without_a_token_are_two(world: World) -> None:
 
 
 @pytest.mark.parametrize("kind", ["Put", "Update", "Delete", "ConditionCheck"])
-def test_every_kind_of_action_tells_its_item(world: World, kind: str) -> None:
+def test_every_kind_of_action_returns_its_item(world: World, kind: str) -> None:
     world.put("A", quantity=n(5))
     request: dict[str, Any] = {
         "TableName": world.stock,

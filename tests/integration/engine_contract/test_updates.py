@@ -10,7 +10,7 @@ ITEM = {"quantity": n(5), "label": s("abc")}
 
 
 def change(world: World, expression: str, values: dict[str, Any] | None = None, **more: Any) -> Any:
-    """What the item is after the update, without its key."""
+    """The item after the update, without its key."""
     request = {
         "TableName": world.stock,
         "Key": {"sku": s("A")},
@@ -45,7 +45,7 @@ def change(world: World, expression: str, values: dict[str, Any] | None = None, 
         ("ADD more :v, quantity :v", {":v": n(7)}, {"more": n(7), "quantity": n(12)}),
     ],
 )
-def test_an_update_changes_what_it_names(
+def test_an_update_changes_only_the_attributes_that_it_names(
     world: World,
     moto_differs: Differs,
     expression: str,
@@ -60,18 +60,18 @@ def test_an_update_changes_what_it_names(
 def test_a_sum_keeps_all_its_digits(world: World, ministack_differs: Differs) -> None:
     ministack_differs("MiniStack rounds sums of more than 28 digits")
     world.put("A", **ITEM)
-    great = {":v": n("1" + "0" * 30)}
-    assert change(world, "SET quantity = quantity + :v", great) == ITEM | {
+    addend = {":v": n("1" + "0" * 30)}
+    assert change(world, "SET quantity = quantity + :v", addend) == ITEM | {
         "quantity": n("1" + "0" * 29 + "5")
     }
 
 
-def test_an_attribute_is_removed_whether_it_is_there_or_not(world: World) -> None:
+def test_existing_and_missing_attributes_can_be_removed(world: World) -> None:
     world.put("A", **ITEM)
     assert change(world, "REMOVE label, more") == {"quantity": n(5)}
 
 
-def test_all_values_are_those_from_before_the_update(world: World) -> None:
+def test_an_update_reads_the_values_from_before_the_update(world: World) -> None:
     world.put("A", a=n(1), b=n(2))
     assert change(world, "SET a = b, b = a REMOVE c ADD d :one", {":one": n(1)}) == {
         "a": n(2),
@@ -80,16 +80,14 @@ def test_all_values_are_those_from_before_the_update(world: World) -> None:
     }
 
 
-def test_names_stand_for_reserved_words(world: World) -> None:
+def test_a_name_can_replace_a_reserved_word(world: World) -> None:
     assert change(world, "SET #ttl = :v", {":v": n(1)}, ExpressionAttributeNames={"#ttl": "ttl"}) == {
         "ttl": n(1)
     }
 
 
-def test_an_update_without_an_expression_makes_sure_that_the_item_is_there(
-    world: World, moto_differs: Differs
-) -> None:
-    moto_differs("moto's UpdateItem needs an UpdateExpression; without one its own AttributeError escapes")
+def test_an_update_without_an_expression_creates_a_missing_item(world: World, moto_differs: Differs) -> None:
+    moto_differs("moto's UpdateItem raises AttributeError without an UpdateExpression")
     for _ in range(2):
         world.dynamodb.update_item(TableName=world.stock, Key={"sku": s("A")})
     assert world.get("A") == {"sku": s("A")}
@@ -113,8 +111,8 @@ MISTAKES: dict[str, tuple[str, dict[str, Any] | None]] = {
     "nothing copied": ("SET a = more", None),
     "multiplication": ("SET quantity = quantity * :v", {":v": n(2)}),
     "three terms": ("SET quantity = quantity + :v + :v", {":v": n(2)}),
-    "a value too few": ("SET a = :v, b = :w", {":v": n(2)}),
-    "a value too many": ("SET a = :v", {":v": n(2), ":w": n(2)}),
+    "an undefined value": ("SET a = :v, b = :w", {":v": n(2)}),
+    "an unused value": ("SET a = :v", {":v": n(2), ":w": n(2)}),
     "a function of conditions": ("SET a = attribute_exists(b)", None),
     "39 digits": ("SET quantity = quantity + :v", {":v": n("1" + "0" * 38)}),
 }
@@ -137,10 +135,11 @@ def test_a_mistake_in_an_update_is_invalid_and_changes_nothing(
 ) -> None:
     ministack_differs("MiniStack rounds sums of more than 28 digits", when=mistake == "39 digits")
     ministack_differs(
-        "MiniStack does some updates in part, or as they come; AWS refuses them", when=mistake in NOT_CHECKED
+        "MiniStack does some invalid updates, wholly or in part; AWS refuses them",
+        when=mistake in NOT_CHECKED,
     )
     moto_differs(NUMBERS_AS_TEXT, when=mistake == "39 digits")
-    moto_differs("moto's UpdateExpressionParser takes a sum of three terms", when=mistake == "three terms")
+    moto_differs("moto's UpdateExpressionParser accepts a sum of three terms", when=mistake == "three terms")
     expression, values = MISTAKES[mistake]
     world.put("A", **ITEM)
     request = {

@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 from uuid import uuid4
 
-from chalicelib.consumer import releasing, reserving
-from chalicelib.consumer.outbox import Delivery, Outbox
-from chalicelib.consumer.publisher import Publisher
-from chalicelib.consumer.releasing import Releasing
-from chalicelib.consumer.reserving import Reserving
-from chalicelib.core import answers
-from chalicelib.core.actions import Record
-from chalicelib.core.answers import Answer, AnswerType
-from chalicelib.core.fields import Outcome
-from chalicelib.core.moments import iso
-from chalicelib.store.records import expiry, to_item
-from chalicelib.store.transactions import OrderStore
+from chalicelib.consumer import answers
+from chalicelib.consumer.delivery import Delivery, Outbox, Publisher
+from chalicelib.consumer.settlers import ReleaseSettler, ReserveSettler
+from chalicelib.contracts import events
+from chalicelib.domain.reservation import Answer, AnswerType, Outcome, Reservation
+from chalicelib.domain.timestamps import iso
+from chalicelib.domain.writes import CreateReservation
+from chalicelib.store.items import expiry, reservation_to_item
+from chalicelib.store.order_store import OrderStore
 from tests.simulation.mutations.registry import MutationRegistry, Patch
 
 MUTATIONS = MutationRegistry()
+
+
+def _owed() -> Callable[[Reservation], Answer | None]:
+    """What `Reservation.owed` computes, unpatched."""
+    return Reservation.owed.fget  # type: ignore[attr-defined, no-any-return]
 
 
 @MUTATIONS("an answer is marked before it is published")
 def _(patch: Patch) -> None:
     def deliver(self: Outbox, what: Any) -> Delivery:
         for answer in what:
-            self.store.mark([answer], self.pace.now())
+            self.store.mark_published([answer], self.deadline.now())
         return self._send(what)
 
     patch(Outbox, "_deliver", deliver)
@@ -41,27 +44,27 @@ def _(patch: Patch) -> None:
 
 @MUTATIONS("a mark overwrites the whole record", 1000)
 def _(patch: Patch) -> None:
-    commit, mark = OrderStore.commit, OrderStore.mark
+    commit, mark = OrderStore.commit, OrderStore.mark_published
 
-    def remember(self: Any, actions: Any, now: Any, known: Any) -> bool:
+    def remember(self: Any, writes: Any, now: Any, snapshot: Any) -> bool:
         remembered = self.__dict__.setdefault("remembered", {})
         remembered |= {
-            action.record.order_id: action.record for action in actions if isinstance(action, Record)
+            write.order_id: write.reservation for write in writes if isinstance(write, CreateReservation)
         }
-        return commit(self, actions, now, known)
+        return commit(self, writes, now, snapshot)
 
     def overwrite(self: Any, what: Any, now: Any) -> int:
         for answer in what:
-            record = self.remembered.get(answer.order_id)
-            if record is None or record.event != answer.body:
+            reservation = self.remembered.get(answer.order_id)
+            if reservation is None or reservation.event != answer.body:
                 mark(self, [answer], now)
                 continue
-            item = to_item(replace(record, published_at=iso(now)), expiry(now, 90))
+            item = reservation_to_item(replace(reservation, published_at=iso(now)), expiry(now, 90))
             self._client.batch_write_item(RequestItems={self._records: [{"PutRequest": {"Item": item}}]})
         return 0
 
     patch(OrderStore, "commit", remember)
-    patch(OrderStore, "mark", overwrite)
+    patch(OrderStore, "mark_published", overwrite)
 
 
 @MUTATIONS("a mark sets the other answer's attribute")
@@ -81,65 +84,63 @@ def _(patch: Patch) -> None:
 
 @MUTATIONS("an answer is published before the commit")
 def _(patch: Patch) -> None:
-    settle = Reserving.settle
+    settle = ReserveSettler.settle
 
     class PublishesFirst:
-        def __init__(self, reserving: Reserving) -> None:
-            self.reserving = reserving
+        def __init__(self, settler: ReserveSettler) -> None:
+            self.settler = settler
 
         def __getattr__(self, name: str) -> Any:
-            return getattr(self.reserving.store, name)
+            return getattr(self.settler.store, name)
 
-        def commit(self, actions: Any, now: Any, known: Any) -> bool:
-            records = [action.record for action in actions if isinstance(action, Record)]
-            self.reserving.outbox.send(list(filter(None, map(answers.owed, records))))
-            return self.reserving.store.commit(actions, now, known)
+        def commit(self, writes: Any, now: Any, snapshot: Any) -> bool:
+            made = [write.reservation for write in writes if isinstance(write, CreateReservation)]
+            self.settler.outbox.send([answer for reservation in made if (answer := reservation.owed)])
+            return self.settler.store.commit(writes, now, snapshot)
 
-    patch(Reserving, "settle", lambda self, group: settle(replace(self, store=PublishesFirst(self)), group))
+    patch(
+        ReserveSettler, "settle", lambda self, group: settle(replace(self, store=PublishesFirst(self)), group)
+    )
 
 
 @MUTATIONS("a release does not send the first answer", 400)
 def _(patch: Patch) -> None:
-    patch(Releasing, "_send_first", lambda self, orders: None)
+    patch(ReleaseSettler, "_send_first", lambda self, orders: None)
 
 
 @MUTATIONS("a recorded answer is treated as sent")
 def _(patch: Patch) -> None:
-    for module in (reserving, releasing):
-        patch(module, "owed", lambda record: None)
+    patch(Reservation, "owed", None)
 
 
 @MUTATIONS("a release's answer is not sent again")
 def _(patch: Patch) -> None:
-    original = answers.owed
-    for module in (reserving, releasing):
-        patch(module, "owed", lambda r: None if r.outcome is Outcome.RELEASED else original(r))
+    original = _owed()
+    patch(Reservation, "owed", property(lambda r: None if r.outcome is Outcome.RELEASED else original(r)))
 
 
 @MUTATIONS("an answer is rebuilt at redelivery")
 def _(patch: Patch) -> None:
-    original = answers.owed
+    original = _owed()
 
-    def rebuilt(record: Any) -> Answer | None:
-        answer = original(record)
+    def rebuilt(reservation: Reservation) -> Answer | None:
+        answer = original(reservation)
         if answer is None:
             return None
         event = json.loads(answer.body) | {"timestamp": "2025-06-15T15:06:41.000Z"}
         return replace(answer, body=json.dumps(event, separators=(",", ":")))
 
-    for module in (reserving, releasing):
-        patch(module, "owed", rebuilt)
+    patch(Reservation, "owed", property(rebuilt))
 
 
 @MUTATIONS("event_id is random")
 def _(patch: Patch) -> None:
-    patch(answers, "event_id", lambda order_id, kind: str(uuid4()))
+    patch(answers, "event_id", lambda order_id, event_type: str(uuid4()))
 
 
 @MUTATIONS("one event_id for all answers of an order")
 def _(patch: Patch) -> None:
-    original = answers.event_id
-    patch(answers, "event_id", lambda order_id, kind: original(order_id, AnswerType.RESERVED))
+    patch(answers, "event_id", lambda order_id, event_type: events.event_id(order_id, AnswerType.RESERVED))
 
 
 @MUTATIONS("partial failures of a send are ignored", 400)

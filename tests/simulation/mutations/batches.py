@@ -6,13 +6,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from chalicelib.consumer import consumer, groups
+from chalicelib.consumer import consumer, groups, inbox, settlers
 from chalicelib.consumer.consumer import Consumer
 from chalicelib.consumer.groups import Group
-from chalicelib.core import inbox
-from chalicelib.core.inbox import Inbox
+from chalicelib.consumer.inbox import Inbox
 from chalicelib.errors import Unreachable
-from chalicelib.store.transactions import OrderStore
+from chalicelib.store.order_store import OrderStore
 from tests.simulation.mutations.registry import MutationRegistry, Patch
 
 MUTATIONS = MutationRegistry()
@@ -28,9 +27,9 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     original = OrderStore.commit
 
-    def commit(self: OrderStore, actions: Any, now: Any, known: Any) -> bool:
+    def commit(self: OrderStore, writes: Any, now: Any, snapshot: Any) -> bool:
         try:
-            return original(self, actions, now, known)
+            return original(self, writes, now, snapshot)
         except Unreachable:
             return True
 
@@ -45,16 +44,16 @@ def _(patch: Patch) -> None:
         original(*args)
         return set()
 
-    patch(consumer, "work_through", work_through)
+    patch(settlers, "work_through", work_through)
 
 
 @MUTATIONS("a failure is reported under its neighbour's id")
 def _(patch: Patch) -> None:
     original = Consumer.settle
 
-    def settle(self: Consumer, messages: Any, pace: Any) -> set[str]:
+    def settle(self: Consumer, messages: Any, deadline: Any) -> set[str]:
         ids = [message.id for message in messages]
-        return {ids[ids.index(failed) - 1] for failed in original(self, messages, pace)}
+        return {ids[ids.index(failed) - 1] for failed in original(self, messages, deadline)}
 
     patch(Consumer, "settle", settle)
 
@@ -78,7 +77,7 @@ def _(patch: Patch) -> None:
 @MUTATIONS("the first of two messages about an order is forgotten", 400)
 def _(patch: Patch) -> None:
     def change(inbox: Inbox) -> None:
-        for task in (*inbox.reserves.values(), *inbox.releases.values()):
+        for task in inbox.tasks.values():
             del task.messages[:-1]
 
     _change_inbox(patch, change)

@@ -5,30 +5,30 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.consumer import reserving
-from chalicelib.consumer.reserving import Reserving
-from chalicelib.core import inbox, planner
-from chalicelib.core.actions import Absent, Below, StockAction, Take
-from chalicelib.core.planner import Plan
+from chalicelib.consumer import consumer, inbox, settlers
+from chalicelib.consumer.settlers import ReserveSettler
+from chalicelib.domain import planner
+from chalicelib.domain.planner import Plan
+from chalicelib.domain.writes import ProveAbsent, ProveBelow, StockWrite, TakeStock
 from chalicelib.errors import TransactionCancelled
-from chalicelib.store import transactions
+from chalicelib.store import order_store
 from tests.simulation.mutations.registry import MutationRegistry, Patch
 
 MUTATIONS = MutationRegistry()
 
 
 def _unproved(plan: Plan) -> Plan:
-    actions: list[StockAction] = [
-        replace(action, below=None) if isinstance(action, Take) else action
-        for action in plan.actions
-        if not isinstance(action, Below | Absent)
+    writes: list[StockWrite] = [
+        replace(write, below=None) if isinstance(write, TakeStock) else write
+        for write in plan.writes
+        if not isinstance(write, ProveBelow | ProveAbsent)
     ]
-    return replace(plan, actions=tuple(actions))
+    return replace(plan, writes=tuple(writes))
 
 
 def _without_proofs(patch: Patch) -> None:
     original = planner.plan
-    patch(reserving, "plan", lambda orders, stock: _unproved(original(orders, stock)))
+    patch(settlers, "plan", lambda orders, stock: _unproved(original(orders, stock)))
 
 
 @MUTATIONS("rejections without their proving condition")
@@ -38,32 +38,32 @@ def _(patch: Patch) -> None:
 
 @MUTATIONS("hints are trusted without proof")
 def _(patch: Patch) -> None:
-    def look_ahead(self: Reserving, group: Any) -> None:
+    def look_ahead(self: ReserveSettler, group: Any) -> None:
         skus = sorted({sku for order in group.orders for sku in order.skus})
-        group.known.stock.update(self.hints.of(skus))
+        group.snapshot.stock.update(self.hints.of(skus))
 
     _without_proofs(patch)
-    patch(Reserving, "_look_ahead", look_ahead)
+    patch(ReserveSettler, "_look_ahead", look_ahead)
 
 
 @MUTATIONS("a conflict is read as out of stock", 1000)
 def _(patch: Patch) -> None:
-    original = transactions.OrderStore.commit
+    original = order_store.OrderStore.commit
 
-    def commit(self: Any, actions: Any, now: Any, known: Any) -> bool:
-        proofs = [action for action in actions if isinstance(action, Below)]
+    def commit(self: Any, writes: Any, now: Any, snapshot: Any) -> bool:
+        proofs = [write for write in writes if isinstance(write, ProveBelow)]
         assumed_empty = self.__dict__.setdefault("assumed_empty", set())
-        actions = [action for action in actions if action not in proofs or action.sku not in assumed_empty]
+        writes = [write for write in writes if write not in proofs or write.sku not in assumed_empty]
         try:
-            return original(self, actions, now, known)
+            return original(self, writes, now, snapshot)
         except TransactionCancelled as cancelled:
-            for action, reason in zip(actions, cancelled.reasons, strict=True):
-                if reason.code == "TransactionConflict" and isinstance(action, Take):
-                    known.stock[action.sku] = 0
-                    assumed_empty.add(action.sku)
+            for write, reason in zip(writes, cancelled.reasons, strict=True):
+                if reason.code == "TransactionConflict" and isinstance(write, TakeStock):
+                    snapshot.stock[write.sku] = 0
+                    assumed_empty.add(write.sku)
             return False
 
-    patch(transactions.OrderStore, "commit", commit)
+    patch(order_store.OrderStore, "commit", commit)
 
 
 def _limits(patch: Patch, change: Any) -> None:
@@ -107,16 +107,12 @@ _REPEATED: set[str] = set()
 
 
 def _collect_repeats(patch: Patch) -> None:
-    from chalicelib.consumer import consumer
-
     original = inbox.sort
 
     def sort(messages: Any, oldest: Any) -> Any:
         sorted_messages = original(messages, oldest)
         _REPEATED.clear()
-        _REPEATED.update(
-            order_id for order_id, task in sorted_messages.reserves.items() if len(task.messages) > 1
-        )
+        _REPEATED.update(task.order_id for task in sorted_messages.tasks.values() if len(task.messages) > 1)
         return sorted_messages
 
     patch(consumer, "sort", sort)

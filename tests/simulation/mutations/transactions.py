@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from chalicelib.consumer import releasing
-from chalicelib.core import releases
-from chalicelib.core.actions import Absent, GiveBack, Record, Take, TurnReleased
-from chalicelib.store.transactions import OrderStore
+from chalicelib.consumer import settlers
+from chalicelib.domain import planner
+from chalicelib.domain.reservation import Outcome
+from chalicelib.domain.writes import CreateReservation, MarkReleased, ProveAbsent, ReturnStock, TakeStock
+from chalicelib.store.order_store import OrderStore
 from tests.simulation.mutations.registry import MutationRegistry, Patch
 
 MUTATIONS = MutationRegistry()
@@ -17,7 +19,7 @@ _CONDITION = ("ConditionExpression", "ReturnValuesOnConditionCheckFailure")
 
 def _change(patch: Patch, kind: type, change: Callable[[Any], None]) -> None:
     """Apply `change` to the request of each action of this kind."""
-    original = OrderStore._request
+    original = OrderStore._action
 
     def request(self: OrderStore, action: Any, now: Any) -> Any:
         made = original(self, action, now)
@@ -25,7 +27,7 @@ def _change(patch: Patch, kind: type, change: Callable[[Any], None]) -> None:
             change(next(iter(made.values())))
         return made
 
-    patch(OrderStore, "_request", request)
+    patch(OrderStore, "_action", request)
 
 
 def _unconditional(request: Any) -> None:
@@ -35,7 +37,7 @@ def _unconditional(request: Any) -> None:
 
 @MUTATIONS("a record is written without a condition")
 def _(patch: Patch) -> None:
-    _change(patch, Record, _unconditional)
+    _change(patch, CreateReservation, _unconditional)
 
 
 @MUTATIONS("stock is taken without a condition")
@@ -44,7 +46,7 @@ def _(patch: Patch) -> None:
         _unconditional(request)
         request["ExpressionAttributeValues"].pop(":limit", None)
 
-    _change(patch, Take, change)
+    _change(patch, TakeStock, change)
 
 
 @MUTATIONS("a release does not check that the order is reserved", 400)
@@ -53,7 +55,7 @@ def _(patch: Patch) -> None:
         _unconditional(request)
         del request["ExpressionAttributeValues"][":reserved"]
 
-    _change(patch, TurnReleased, change)
+    _change(patch, MarkReleased, change)
 
 
 @MUTATIONS("a release replaces the first answer")
@@ -61,7 +63,7 @@ def _(patch: Patch) -> None:
     def change(request: Any) -> None:
         request["UpdateExpression"] += ", event = :event"
 
-    _change(patch, TurnReleased, change)
+    _change(patch, MarkReleased, change)
 
 
 @MUTATIONS("returning stock recreates a deleted SKU", 400)
@@ -70,26 +72,35 @@ def _(patch: Patch) -> None:
         _unconditional(request)
         request["UpdateExpression"] = "ADD quantity :units SET updated_at = :now"
 
-    _change(patch, GiveBack, change)
+    _change(patch, ReturnStock, change)
 
 
 def _release_without(patch: Patch, kind: type) -> None:
-    """Leave actions of this kind out of the plans of releases."""
-    original = releases.plan_releases
+    """Leave writes of this kind out of the plans of releases."""
+    original = planner.plan_releases
 
-    def plan_releases(*args: Any) -> releases.ReleasePlan:
-        made = original(*args)
-        actions = tuple(action for action in made.actions if not isinstance(action, kind))
-        return releases.ReleasePlan(actions, made.answers)
+    def plan_releases(*args: Any) -> planner.ReleasePlan:
+        plan = original(*args)
+        return replace(plan, writes=tuple(write for write in plan.writes if not isinstance(write, kind)))
 
-    patch(releasing, "plan_releases", plan_releases)
+    patch(settlers, "plan_releases", plan_releases)
 
 
 @MUTATIONS("units of missing SKUs are written off without proof", 1000)
 def _(patch: Patch) -> None:
-    _release_without(patch, Absent)
+    _release_without(patch, ProveAbsent)
 
 
 @MUTATIONS("an unknown order gets no tombstone")
 def _(patch: Patch) -> None:
-    _release_without(patch, Record)
+    original = OrderStore.commit
+
+    def commit(self: OrderStore, writes: Any, now: Any, snapshot: Any) -> bool:
+        kept = [
+            write
+            for write in writes
+            if not (isinstance(write, CreateReservation) and write.reservation.outcome is Outcome.RELEASED)
+        ]
+        return original(self, kept, now, snapshot)
+
+    patch(OrderStore, "commit", commit)

@@ -1,4 +1,4 @@
-"""`python -m tests.support.engines`: how fast transactions are on each engine, and do they hold under threads."""
+"""`python -m tests.support.engines`: measure transactions on each engine, and whether they are isolated."""
 
 import sys
 import time
@@ -46,14 +46,14 @@ ENGINES: Final[dict[str, Callable[[], AbstractContextManager[AnyStage]]]] = {
 
 
 def fill(stage: AnyStage, skus: int, quantity: int) -> None:
-    """Put so many SKUs with `quantity` into the stock."""
+    """Put `skus` SKUs into the stock, with `quantity` units each."""
     for number in range(skus):
         item = {"sku": {"S": f"S{number}"}, "quantity": {"N": str(quantity)}}
         stage.dynamodb.put_item(TableName=stage.tables.inventory_table, Item=item)
 
 
 def reserve(stage: AnyStage, order_id: str, skus: int) -> None:
-    """Take one unit of each of so many SKUs and record the order, in one transaction."""
+    """Take one unit of each of `skus` SKUs and record the order, in one transaction."""
     takes: list[TransactWriteItemTypeDef] = [
         {
             "Update": {
@@ -86,8 +86,8 @@ def milliseconds(stage: AnyStage) -> float:
     return median(times) * 1000
 
 
-def holds(stage: AnyStage) -> bool:
-    """Whether threads that sell until there is no more sell just what there was."""
+def sells_exactly_the_stock(stage: AnyStage) -> bool:
+    """Whether concurrent threads together sell exactly the units in stock."""
     fill(stage, 1, UNITS)
 
     def sell(thread: int) -> int:
@@ -101,7 +101,7 @@ def holds(stage: AnyStage) -> bool:
     with ThreadPoolExecutor(THREADS) as pool:
         try:
             return sum(pool.map(sell, range(THREADS))) == UNITS
-        except RuntimeError:  # moto's: its tables changed while it copied them
+        except RuntimeError:  # from moto, whose tables changed while it copied them
             return False
 
 
@@ -116,7 +116,7 @@ def main() -> None:
                 took.append(milliseconds(stage))
         for _ in range(RACES):
             with opened() as stage:
-                held += holds(stage)
+                held += sells_exactly_the_stock(stage)
         sys.stdout.write(f"| {name} | {took[0]:.2f} ms | {took[1]:.2f} ms | {held} |\n")
 
 

@@ -1,4 +1,4 @@
-"""What SQS's three batch calls have in common: up to 10 entries, each failing alone."""
+"""The rules that SQS's three batch calls share: up to 10 entries, each of which fails alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PREFIX: Final = "AWS.SimpleQueueService."
 
 
 def refused(code: str, message: str, shape: str = "") -> Refusal:
-    """An error with a name of its own in the query protocol, which is the code that botocore shows."""
+    """An error with a code of the query protocol; `shape` is the name of its exception if that differs."""
     return Refusal(_PREFIX + code, message, query_code=shape or code)
 
 
@@ -25,7 +25,7 @@ def bad_value(parameter: str, value: Any, reason: str) -> Refusal:
 
 
 def check_batch(entries: Sequence[Entry], what: str) -> None:
-    """Raise what is wrong with the batch as a whole."""
+    """Raise the error that refuses the whole batch, if any."""
     if not entries:
         raise refused("EmptyBatchRequest", f"There should be at least one {what} in the request.")
     if len(entries) > 10:
@@ -46,7 +46,7 @@ def check_batch(entries: Sequence[Entry], what: str) -> None:
 
 
 def each(entries: Sequence[Entry], act: Callable[[Entry], dict[str, Any]]) -> dict[str, Any]:
-    """Do every entry on its own; what is refused is told in `Failed`."""
+    """Do each entry on its own; `Failed` reports the refused ones."""
     successful, failed = [], []
     for entry in entries:
         try:
@@ -60,6 +60,6 @@ def each(entries: Sequence[Entry], act: Callable[[Entry], dict[str, Any]]) -> di
                     "Message": refusal.message,
                 }
             )
-    # An empty list is left out, as the query protocol did.
+    # Leave out an empty list, as the query protocol did.
     answer = {"Successful": successful, "Failed": failed}
     return {name: entries for name, entries in answer.items() if entries}

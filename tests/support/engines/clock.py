@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class FakeClock:
-    """Unix time in seconds, which passes only by `advance`."""
+    """Unix time in seconds; only `advance` changes it."""
 
     now: float = 1_750_000_000.0
 

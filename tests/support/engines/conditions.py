@@ -24,10 +24,10 @@ _SCALARS: Final = "N S B"
 
 
 class ConditionParser(Parser):
-    """`OR` binds loosest, then `AND`, `NOT`, comparisons."""
+    """Parses conditions. `OR` binds loosest, then `AND`, `NOT` and comparisons."""
 
     __slots__ = ("group",)
-    group: tuple[int, int]  # where the last parenthesised part began and ended
+    group: tuple[int, int]  # start and end of the last part in parentheses
 
     def condition(self) -> Test:
         parts = [self.conjunction()]
@@ -149,7 +149,7 @@ def _condition(kind: str, text: str, names: tuple[tuple[str, str], ...]) -> Comp
 
 
 def condition(text: str, names: Mapping[str, str] | None, kind: str = "ConditionExpression") -> Compiled:
-    """A condition whose `run(item, values)` says whether it holds; no item is an empty one."""
+    """A condition whose `run(item, values)` returns whether it is true; pass `{}` for a missing item."""
     return _condition(kind, text, tuple((names or {}).items()))
 
 
@@ -163,5 +163,5 @@ def _projection(text: str, names: tuple[tuple[str, str], ...]) -> Compiled:
 
 
 def projection(text: str, names: Mapping[str, str] | None) -> Compiled:
-    """A projection whose `run(item, {})` leaves only the attributes named."""
+    """A projection whose `run(item, {})` returns only the named attributes."""
     return _projection(text, tuple((names or {}).items()))

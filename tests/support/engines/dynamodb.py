@@ -1,8 +1,8 @@
 """An in-memory stand-in for the low-level DynamoDB client.
 
-It keeps to AWS where the IMS depends on it, errors and limits included;
-`tests/integration/engine_contract/` holds it against the embedded AWS.
-What it does not know it refuses with TypeError or NotImplementedError.
+It behaves like AWS where the IMS depends on it, errors and limits included;
+`tests/integration/engine_contract/` compares it with the embedded AWS.
+It raises TypeError or NotImplementedError for unsupported features.
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Operations_Amazon_DynamoDB.html
 """
 
@@ -121,7 +121,7 @@ class FakeDynamoDB(Store):
         return {}
 
     def cancellation_reasons(self, actions: Sequence[Mapping[str, Any]]) -> list[transactions.Reason]:
-        """The reasons that a transaction would be cancelled for now; nothing is changed or counted."""
+        """The reasons that the transaction would get now; changes and counts nothing."""
         with self.lock:
             return transactions.outcomes(transactions.writes(actions, self.find))[1]
 

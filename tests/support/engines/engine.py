@@ -1,4 +1,4 @@
-"""What both engines share: one lock, checked parameters, counted calls, botocore's errors."""
+"""The base of both engines: one lock, checked parameters, counted calls, botocore's errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Clock = Callable[[], float]
 
 @dataclass(slots=True)
 class Call:
-    """One call as it was made: the client's method, its parameters, and what became of it."""
+    """One call: the client's method, its parameters, and the error code if it failed."""
 
     operation: str
     parameters: dict[str, Any]
@@ -33,9 +33,9 @@ class Call:
 class Engine:
     """A stand-in for a boto3 client.
 
-    `clock` gives Unix time in seconds. `checked=False` leaves out botocore's check of the parameters
+    `clock` returns Unix time in seconds. `checked=False` skips botocore's check of the parameters
     against the service's model, which takes most of a call's time. With `record=True`, `calls` holds a
-    copy of every call's parameters; `counts` has the number of calls by method in any case.
+    copy of every call's parameters. `counts` always has the number of calls by method.
     """
 
     service: ClassVar[str]
@@ -50,11 +50,11 @@ class Engine:
         self.lock = threading.RLock()
 
     def close(self) -> None:
-        """As real clients have it."""
+        """Do nothing; real clients have this method."""
 
 
 def operation(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Make a method behave as a client's: atomic, keyword arguments only, ClientError, ResponseMetadata."""
+    """Make a method behave like a client's: atomic, keyword arguments only, ClientError, ResponseMetadata."""
     name = method.__name__
     pascal = "".join(word.capitalize() for word in name.split("_"))
 
@@ -79,7 +79,7 @@ def operation(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def check(service: str, pascal: str, parameters: dict[str, Any]) -> None:
-    """Raise the `ParamValidationError` that botocore raises before it sends a call that cannot be right."""
+    """Raise the `ParamValidationError` that botocore raises for an invalid call before it sends it."""
     shape = _model(service).operation_model(pascal).input_shape
     report = ParamValidator().validate(parameters, shape)  # type: ignore[arg-type]
     if report.has_errors():

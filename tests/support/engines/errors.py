@@ -1,4 +1,4 @@
-"""What the engines raise: botocore's own exception classes, filled in as AWS fills them."""
+"""The engines' errors: botocore's own exception classes, with the content that AWS gives them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from botocore.exceptions import ClientError
 
 
 class Refusal(Exception):
-    """A service's answer of no, before it is known which operation it answers.
+    """A service's refusal, without the name of the operation that it refuses.
 
-    `extra` holds the error's members beside code and message, such as `CancellationReasons`.
+    `extra` holds the error's members other than code and message, such as `CancellationReasons`.
     """
 
     def __init__(
@@ -25,7 +25,7 @@ class Refusal(Exception):
         self.extra: dict[str, Any] = extra or {}
 
     def as_client_error(self, operation: str) -> ClientError:
-        """The exception that botocore raises for it; `operation` is in PascalCase."""
+        """The exception that botocore raises for this refusal; `operation` is in PascalCase."""
         error = {"Message": self.message, "Code": self.code}
         if self.query_code:
             error |= {"QueryErrorCode": self.query_code, "Type": "Sender"}
@@ -34,7 +34,7 @@ class Refusal(Exception):
 
 
 class ConditionFailed(Refusal):
-    """A condition was false; `item` is the stored item if the request asked for it and there is one."""
+    """A condition was false; `item` is the stored item if it exists and the request asked for it."""
 
     def __init__(self, item: dict[str, Any] | None) -> None:
         extra = {"Item": item} if item is not None else {}
@@ -48,7 +48,7 @@ def invalid(message: str) -> Refusal:
 
 @cache
 def exception_class(code: str) -> type[ClientError]:
-    """The subclass of `ClientError` that `client.exceptions` has under the error's name."""
+    """The subclass of `ClientError` that `client.exceptions` has for the error code."""
     return type(code.rpartition(".")[2], (ClientError,), {})
 
 
@@ -62,5 +62,5 @@ class Exceptions:
 
 
 def metadata(status: int = 200) -> dict[str, Any]:
-    """`ResponseMetadata` as every answer has it."""
+    """The `ResponseMetadata` of an answer."""
     return {"RequestId": "0" * 32, "HTTPStatusCode": status, "HTTPHeaders": {}, "RetryAttempts": 0}

@@ -1,7 +1,7 @@
-"""DynamoDB's expressions: words, the parser that conditions and updates share, and placeholders.
+"""DynamoDB's expressions: the parser that conditions and updates share, and placeholders.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.html
-Nested paths, `size`, `contains`, `list_append` and sets are not there: the IMS uses none of them.
+Nested paths, `size`, `contains`, `list_append` and sets are not supported: the IMS uses none of them.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Operand = Callable[[Item, Values], Value | None]
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A parsed expression: `run(item, values)`, and what it says about its placeholders.
+    """A parsed expression: `run(item, values)`, and its placeholders.
 
-    `typed` lists (operator, placeholder, types that it takes); `bounds` the placeholders of each BETWEEN.
+    `typed` lists (operator, placeholder, permitted types); `bounds` lists the placeholders of each BETWEEN.
     """
 
     kind: str
@@ -39,7 +39,7 @@ class Compiled:
 
 @dataclass(slots=True)
 class Parser:
-    """A cursor over the words of one expression; subclasses know the grammar."""
+    """A cursor over the words of one expression; subclasses define the grammar."""
 
     kind: str
     text: str
@@ -81,7 +81,7 @@ class Parser:
         return self.words[self.at] if self.at < len(self.words) else ""
 
     def take(self, *wanted: str) -> str | None:
-        """The next word, in upper case, if it is one of those wanted."""
+        """Consume and return the next word, in upper case, if it is one of `wanted`."""
         word = self.peek().upper()
         if word not in wanted:
             return None
@@ -97,7 +97,7 @@ class Parser:
             self.fail()
 
     def path(self) -> str:
-        """An attribute's name: `#placeholder`, or itself unless it is a reserved word."""
+        """An attribute's name, given by a `#placeholder` or directly; refuses a reserved word."""
         word = self.peek()
         if word.startswith("#"):
             self.at += 1
@@ -116,7 +116,7 @@ class Parser:
         return word
 
     def placeholder(self) -> str | None:
-        """The next word if it is a `:value`."""
+        """Consume and return the next word if it is a `:value`."""
         word = self.peek()
         if not word.startswith(":"):
             return None
@@ -125,7 +125,7 @@ class Parser:
         return word
 
     def operand(self) -> tuple[Operand, str]:
-        """A value or an attribute, and its placeholder or an empty string."""
+        """A value and its placeholder, or an attribute and an empty string."""
         reference = self.placeholder()
         if reference:
             return (lambda _item, values: values[reference]), reference
@@ -148,7 +148,7 @@ class Parser:
 def bound(
     expressions: Iterable[Compiled], names: Mapping[str, str] | None, values: Mapping[str, Any] | None
 ) -> dict[str, Value]:
-    """The values of one request in stored form; raises a ValidationException unless all fits together."""
+    """The values of one request in stored form; raises a ValidationException if they do not fit."""
     expressions = list(expressions)
     for given, what in ((names, "ExpressionAttributeNames"), (values, "ExpressionAttributeValues")):
         if given is not None and not expressions:

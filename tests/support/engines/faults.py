@@ -1,4 +1,4 @@
-"""What can go wrong with a call; each fault answers or raises in the call's place.
+"""Faults of a call; each one answers or raises in place of the service.
 
 Sources: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 and https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CancellationReason.html
@@ -23,48 +23,48 @@ _URL: Final = "https://aws.invalid/"
 
 
 def throttled(call: Call) -> Any:
-    """DynamoDB or SQS refuses the call for now."""
+    """DynamoDB or SQS throttles the call."""
     code = "RequestThrottled" if hasattr(call.client, "send_message") else "ThrottlingException"
     raise call.refuse(Refusal(code, "Rate exceeded"))
 
 
 def unavailable(call: Call) -> Any:
-    """The service fails before it did anything."""
+    """The service fails before the effect."""
     raise call.refuse(Refusal("InternalServerError", "Internal server error", status=500))
 
 
 def failed_after_effect(call: Call) -> Any:
-    """The service fails although it did what was asked."""
+    """The service fails after the effect."""
     call.proceed()
     return unavailable(call)
 
 
 def unreachable(call: Call) -> Any:
-    """No connection: the call never arrived."""
+    """The client gets no connection; the call has no effect."""
     raise ConnectTimeoutError(endpoint_url=_URL)
 
 
 def timed_out_before_effect(call: Call) -> Any:
-    """No answer, and nothing was done."""
+    """The client gets no answer, and the call has no effect."""
     raise ReadTimeoutError(endpoint_url=_URL)
 
 
 def timed_out_after_effect(call: Call) -> Any:
-    """No answer, but what was asked was done."""
+    """The client gets no answer, but the call takes effect."""
     call.proceed()
     raise ReadTimeoutError(endpoint_url=_URL)
 
 
 def reset_after_effect(call: Call) -> Any:
-    """The connection breaks after what was asked was done."""
+    """The connection breaks after the effect."""
     call.proceed()
     raise ConnectionClosedError(endpoint_url=_URL)
 
 
 def sent_twice(call: Call) -> Any:
-    """botocore loses the first answer and tries again: the service sees the call twice.
+    """botocore loses the first answer and retries: the service sees the call twice.
 
-    A transaction carries the token that botocore gives it, so its repeat does nothing.
+    A transaction carries the token that botocore gives it, so the repeated call does nothing.
     """
     if call.operation == "transact_write_items":
         call.parameters.setdefault("ClientRequestToken", str(uuid4()))
@@ -74,23 +74,23 @@ def sent_twice(call: Call) -> Any:
 
 
 def crash_before(call: Call) -> Any:
-    """The process dies before the call."""
+    """The process crashes before the call."""
     raise Crash(f"before {call.operation} ({call.number})")
 
 
 def crash_after(call: Call) -> Any:
-    """The process dies after the service did what was asked, before the answer is read."""
+    """The process crashes after the effect, before it reads the answer."""
     call.proceed()
     raise Crash(f"after {call.operation} ({call.number})")
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Others are at work on some of the items: nothing is written.
+    """Other requests use some of the items: the call writes nothing.
 
-    In a transaction the actions at `indexes` are told as TransactionConflict, or by another `code`, and the
-    others by what their conditions say, so that both kinds of reason come mixed. In a batch of statements
-    those at `indexes` fail; a single write fails as a whole.
+    A transaction gets the reason TransactionConflict, or another `code`, for the actions at `indexes`; the
+    other actions get the reasons of their own conditions. In a batch of statements, those at `indexes`
+    fail. A single write fails as a whole.
     """
 
     indexes: Sequence[int] = (0,)
@@ -111,7 +111,7 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class FewReasons:
-    """A cancelled transaction tells only some of the conditions that failed, which AWS leaves open."""
+    """A cancelled transaction reports only some of the failed conditions; AWS does not rule this out."""
 
     rng: Random
 
@@ -120,17 +120,19 @@ class FewReasons:
         failing = [index for index, reason in enumerate(reasons) if reason["Code"] != "None"]
         if not failing:
             return call.proceed()
-        told = set(self.rng.sample(failing, self.rng.randint(1, len(failing))))
+        reported = set(self.rng.sample(failing, self.rng.randint(1, len(failing))))
         raise call.refuse(
-            cancelled([reason if index in told else {"Code": "None"} for index, reason in enumerate(reasons)])
+            cancelled(
+                [reason if index in reported else {"Code": "None"} for index, reason in enumerate(reasons)]
+            )
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """The entries at `indexes` of a batch call are not done and told as such; the others are.
+    """A batch call does not do the entries at `indexes` and reports them; it does the others.
 
-    Takes the batch calls of both services; `sender_fault` is SQS's word for "do not try again".
+    This works for the batch calls of both services. In SQS, `sender_fault` means "do not retry".
     """
 
     indexes: Sequence[int] = (0,)

@@ -1,4 +1,4 @@
-"""The network between clients and engines, on which a script lets calls go wrong.
+"""The network between clients and engines; a script injects faults into its calls.
 
 network = Network(Scripted(at={3: crash_after}))
 dynamodb, sqs = network.client(stage.dynamodb), network.client(stage.sqs)
@@ -14,12 +14,12 @@ from tests.support.engines.errors import Refusal
 
 
 class Crash(BaseException):
-    """The process dies here; not an `Exception`, so that nothing handles it on the way."""
+    """The process crashes here; not an `Exception`, so that no handler catches it."""
 
 
 @dataclass(slots=True)
 class Call:
-    """One call on its way: `number` counts from 0 over all calls of the script, `proceed()` makes it."""
+    """One call: `number` counts from 0 over all calls of the network; `proceed()` makes the call."""
 
     number: int
     client: Any
@@ -36,17 +36,17 @@ class Call:
 
 
 Fault = Callable[[Call], Any]
-"""What happens instead of the plain call: it may make the call or not, and answers or raises."""
+"""Replaces the plain call: may make the call or not, and answers or raises."""
 
 
 class Script(Protocol):
-    """Decides over the faults of one run."""
+    """Chooses the faults of one run."""
 
     def before(self, call: Call) -> Fault | None:
-        """Which fault befalls the call, if any."""
+        """Return the fault that the call meets, or None."""
 
     def after(self, call: Call, result: Any) -> None:
-        """Told what the caller gets: the answer, or the exception."""
+        """Receive the result of the call: the answer or the exception."""
 
 
 class Network:
@@ -57,11 +57,11 @@ class Network:
         self.calls = 0
 
     def client(self, client: Any) -> Any:
-        """A client like `client` whose calls go over this network."""
+        """A client like `client` that sends its calls over this network."""
         return _Client(client, self)
 
     def carry(self, client: Any, operation: str, parameters: dict[str, Any]) -> Any:
-        """Make one call, or let its fault happen."""
+        """Make one call, or run the fault that replaces it."""
         call = Call(self.calls, client, operation, parameters)
         self.calls += 1
         fault = self.script.before(call)
@@ -87,7 +87,7 @@ class _Client:
 
 
 def _is_operation(client: Any, name: str) -> bool:
-    meta = getattr(client, "meta", None)  # boto3's clients have one, the engines do not
+    meta = getattr(client, "meta", None)  # boto3's clients have `meta`, the engines do not
     if meta is not None:
         return name in meta.method_to_api_mapping
     return hasattr(getattr(type(client), name, None), "__wrapped__")
@@ -95,7 +95,7 @@ def _is_operation(client: Any, name: str) -> bool:
 
 @dataclass(slots=True)
 class Scripted:
-    """Faults at chosen calls: `at` by number over all calls, `by_operation` in order of a method's calls."""
+    """Faults at chosen calls: `at` by the number of the call, `by_operation` in order of a method's calls."""
 
     at: Mapping[int, Fault] = field(default_factory=dict)
     by_operation: dict[str, list[Fault | None]] = field(default_factory=dict)

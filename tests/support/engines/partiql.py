@@ -1,7 +1,7 @@
 """The one form of PartiQL that the IMS uses: `UPDATE "t" SET "a" = ? WHERE "key" = ? AND "x" = ? …`.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ql-reference.update.html
-An update needs its item to be there: it never creates one.
+An update never creates an item: it fails if the item is missing.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from tests.support.engines.values import Item, Value, equal, order, stored
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One line of the WHERE clause: attribute, sign, parameter (none for MISSING)."""
+    """One comparison of the WHERE clause: attribute, sign, parameter (none for MISSING)."""
 
     name: str
     sign: str
     value: Operand | None
 
     def holds(self, item: Item, values: Values) -> bool:
-        """Whether it is true; a comparison with what is missing never is, not even `<>`."""
+        """Whether the comparison is true; with a missing attribute it is false, even `<>`."""
         if self.value is None:
             return (self.name in item) is (self.sign == "IS NOT MISSING")
         left, right = item.get(self.name), self.value(item, values)
@@ -41,7 +41,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A parsed UPDATE; `parameters` is how many question marks it has, `targets` what it changes."""
+    """A parsed UPDATE; `parameters` is its number of question marks, `targets` the changed attributes."""
 
     table: str
     assignments: Sequence[tuple[str, Operand]]
@@ -51,7 +51,7 @@ class Statement:
     targets: frozenset[str]
 
     def bind(self, parameters: Sequence[Mapping[str, Any]]) -> dict[str, Value]:
-        """The parameters by placeholder; raises a ValidationException if their number is off."""
+        """The parameters by placeholder; raises a ValidationException if their number is wrong."""
         if len(parameters) != self.parameters:
             raise invalid("Number of parameters in request and statement don't match.")
         return {f"?{index}": stored(value) for index, value in enumerate(parameters)}
@@ -66,7 +66,7 @@ class Statement:
         raise invalid("Where clause does not contain a mandatory equality on all key attributes")
 
     def holds(self, item: Item, values: Values) -> bool:
-        """Whether the item is there and all of the WHERE clause is true."""
+        """Whether the item exists and the whole WHERE clause is true."""
         return bool(item) and all(term.holds(item, values) for term in self.terms)
 
     def run(self, item: Item, values: Values) -> Item:
@@ -78,7 +78,7 @@ class Statement:
 
 
 class StatementParser(UpdateParser):
-    """PartiQL's words: quoted names, question marks in order."""
+    """Parses PartiQL's syntax: quoted names, and question marks in order."""
 
     __slots__ = ()
 

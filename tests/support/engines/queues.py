@@ -1,4 +1,4 @@
-"""Queues and messages as SQS keeps them."""
+"""SQS's queues and messages."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Message:
     received: int = 0
     first_received: float | None = None
     receipt: str = ""
-    source: str = ""  # the ARN of the queue that gave it up
+    source: str = ""  # the ARN of the queue that moved it to the DLQ
 
 
 @dataclass(slots=True)
 class Queue:
-    """A standard queue; `dead_letter` names the queue that takes what was received too often.
+    """A standard queue; `dead_letter` names its DLQ, which takes messages that were received too often.
 
     `visibility`, `delay` and `retention` are in seconds.
     """
@@ -57,20 +57,20 @@ class Queue:
 
     @property
     def bodies(self) -> list[str]:
-        """What is in the queue, in flight included, in order of arrival."""
+        """The bodies of all messages in the queue, in flight included, in order of arrival."""
         return [message.body for message in self.messages.values()]
 
     def expire(self, now: float) -> None:
-        """Drop what is older than the retention, which counts from the first enqueue, in a DLQ too."""
+        """Drop expired messages; their age counts from the first enqueue, in a DLQ too."""
         for message in [m for m in self.messages.values() if m.sent + self.retention <= now]:
             del self.messages[message.id]
 
     def visible(self, now: float) -> Iterator[Message]:
-        """What may be received now."""
+        """The messages that may be received now."""
         return (message for message in self.messages.values() if message.visible_at <= now)
 
     def spent(self, now: float) -> list[Message]:
-        """What is visible, but was received as often as it may be."""
+        """The visible messages that have reached `max_receive_count`; none without a DLQ."""
         if self.dead_letter is None:
             return []
         return [message for message in self.visible(now) if message.received >= self.max_receive_count]
@@ -78,10 +78,10 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Disorder:
-    """How a standard queue misbehaves within its rules.
+    """The disorder that SQS permits in a standard queue.
 
-    Messages come in any order, and fewer of them than there are. With probability `duplicate` a message
-    stays visible although it was received, and a deletion is forgotten.
+    A receive returns messages in any order, and maybe not all of them. With probability
+    `duplicate`, a received message stays visible, or a deleted message stays in the queue.
     Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/standard-queues-at-least-once-delivery.html
     """
 
@@ -89,18 +89,18 @@ class Disorder:
     duplicate: float = 0.0
 
     def pick(self, messages: list[Message], most: int) -> list[Message]:
-        """Which of the visible messages a receive gets; at least one if there is one."""
+        """The visible messages that a receive returns; at least one if any is visible."""
         if not messages:
             return []
         return self.rng.sample(messages, self.rng.randint(1, min(most, len(messages))))
 
     def repeats(self) -> bool:
-        """Whether to deliver this one again."""
+        """Whether to deliver this message again."""
         return self.rng.random() < self.duplicate
 
 
 def check_message(body: str, attributes: Mapping[str, Any]) -> None:
-    """Raise what `SendMessage` does for a message that SQS does not take.
+    """Raise the error of `SendMessage` for a message that SQS does not accept.
 
     Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
     """
@@ -120,7 +120,7 @@ def check_message(body: str, attributes: Mapping[str, Any]) -> None:
 
 
 def message_size(body: str, attributes: Mapping[str, Any]) -> int:
-    """The bytes that a message counts for: its body and all of its attributes."""
+    """The size of a message in bytes: its body and all of its attributes."""
     return len(body.encode()) + sum(
         len(name.encode()) + len(value["DataType"]) + len(_content(value))
         for name, value in attributes.items()

@@ -1,4 +1,4 @@
-"""Faults by chance, the same for the same seed."""
+"""Random faults, which are the same for the same seed."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ _PARTS: Final = {
 
 @dataclass(slots=True)
 class RandomFaults:
-    """Lets a share of all calls go wrong, each in one of the ways that its operation can.
+    """Injects faults at random; each call may meet any fault that its operation can meet.
 
-    `rate` and `crash_rate` are probabilities per call; a rate may be set to 0 at any time to let the
-    system come to rest. `counts` tells how often each fault struck.
+    `rate` and `crash_rate` are probabilities per call; set a rate to 0 at any time to let the system
+    settle. `counts` has the number of times that each fault occurred.
     """
 
     rng: Random

@@ -1,7 +1,7 @@
 """An in-memory stand-in for the SQS client, for standard queues.
 
 Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_Operations.html
-A receive never waits, since time is simulated: `WaitTimeSeconds` is taken and ignored.
+A receive never waits, since time is simulated: `WaitTimeSeconds` is accepted and ignored.
 """
 # ruff: noqa: N803 - the arguments have boto3's names
 
@@ -31,7 +31,7 @@ from tests.support.engines.queues import (
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One message that a queue took."""
+    """One message that a queue accepted."""
 
     time: float
     queue: str
@@ -41,9 +41,10 @@ class Sent:
 
 
 class FakeSQS(Engine):
-    """`FakeSQS([Queue("name", …), …], clock=…)`; `queues` has them by name, `history` all that was sent.
+    """`FakeSQS([Queue("name", …), …], clock=…)`.
 
-    With a `disorder` messages come in any order and more than once; without, they keep their order.
+    `queues` has the queues by name; `history` has all sent messages. With a `disorder`, messages arrive in
+    any order and more than once; without one, they keep their order.
     """
 
     service: ClassVar[str] = "sqs"
@@ -61,7 +62,7 @@ class FakeSQS(Engine):
         self.queues = {queue.name: queue for queue in queues}
         self.disorder = disorder
         self.history: list[Sent] = []
-        self._receipts: dict[str, str] = {}  # every receipt handle there ever was, and its message
+        self._receipts: dict[str, str] = {}  # message ids by receipt handle, for all handles ever issued
 
     def find(self, url: str) -> Queue:
         """A queue by its URL; raises QueueDoesNotExist."""
@@ -183,8 +184,8 @@ class FakeSQS(Engine):
             "ApproximateFirstReceiveTimestamp": str(int(message.first_received * 1000)),
             **({"DeadLetterQueueSourceArn": message.source} if message.source else {}),
         }
-        if told := {name: fact for name, fact in facts.items() if {name, "All"} & set(wanted)}:
-            answer["Attributes"] = told
+        if selected := {name: fact for name, fact in facts.items() if {name, "All"} & set(wanted)}:
+            answer["Attributes"] = selected
         attributes = {
             name: dict(value)
             for name, value in message.attributes.items()
@@ -208,7 +209,7 @@ class FakeSQS(Engine):
         return each(Entries, lambda entry: self._delete(queue, entry["ReceiptHandle"]))
 
     def _delete(self, queue: Queue, receipt: str) -> dict[str, Any]:
-        # With any but the latest handle the call succeeds and the message stays; a second deletion succeeds.
+        # With an old handle the call succeeds and the message stays. A second deletion succeeds.
         message = self._known(queue, receipt)
         forgotten = self.disorder is not None and self.disorder.repeats()
         if message is not None and message.receipt == receipt and not forgotten:
@@ -270,8 +271,8 @@ class FakeSQS(Engine):
         if queue.dead_letter:
             target = {"deadLetterTargetArn": self.queues[queue.dead_letter].arn}
             facts["RedrivePolicy"] = json.dumps({**target, "maxReceiveCount": queue.max_receive_count})
-        told = {name: fact for name, fact in facts.items() if {name, "All"} & set(AttributeNames)}
-        return {"Attributes": told} if told else {}
+        selected = {name: fact for name, fact in facts.items() if {name, "All"} & set(AttributeNames)}
+        return {"Attributes": selected} if selected else {}
 
 
 def _matches(name: str, pattern: str) -> bool:

@@ -1,4 +1,4 @@
-"""A whole stage in memory, with the attributes that the `stage` fixture has on the embedded AWS."""
+"""A whole stage in memory, with the same attributes as the `stage` fixture of the embedded AWS."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.engines.sqs import FakeSQS
 
 @dataclass(frozen=True, slots=True)
 class FakeStage:
-    """Tables and queues as in production; the clients are `Any` to stand where boto3's are asked for."""
+    """Tables and queues as in production; the clients are `Any` so that they can replace boto3's."""
 
     clock: FakeClock
     tables: TableSettings
@@ -33,7 +33,7 @@ def fake_stage(
     disorder: Disorder | None = None,
     **options: Any,
 ) -> FakeStage:
-    """A fresh, empty stage; `options` are those of `Engine`, the others those of `Queue` and `FakeSQS`."""
+    """A fresh, empty stage; `options` go to both engines, the other arguments to the queues."""
     clock = clock or FakeClock()
     tables = TableSettings.load(
         {

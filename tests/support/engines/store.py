@@ -1,4 +1,4 @@
-"""The state of the stand-in for DynamoDB, and what it reads out of it."""
+"""The state of the stand-in for DynamoDB, and its read operations."""
 
 # ruff: noqa: N803 - the arguments have boto3's names
 
@@ -21,10 +21,10 @@ MAX_BATCH: Final = 16 * 1024 * 1024
 
 
 class Store(Engine):
-    """Tables with a history of every commit, capacity units as AWS counts them, and the reading calls.
+    """Tables with a history of all commits, capacity units as AWS counts them, and the read operations.
 
-    `stale` is asked at each read that is not consistent whether it shall find the item as it was before
-    its last write.
+    Each read that is not consistent calls `stale`; if that returns true, the read returns the item as it
+    was before its last write.
     """
 
     service: ClassVar[str] = "dynamodb"
@@ -51,12 +51,12 @@ class Store(Engine):
         return self.tables[name]
 
     def snapshot(self) -> dict[str, dict[str, Item]]:
-        """All items now, by table and key; not to be changed."""
+        """The current items, by table and key; do not change them."""
         with self.lock:
             return {name: dict(table.items) for name, table in self.tables.items()}
 
     def commit(self, name: str, done: Sequence[tuple[Write, Item | None]]) -> None:
-        """Store what the writes leave, as one entry of the history."""
+        """Store the results of the writes, as one entry of the history."""
         changes = tuple(
             Change(write.table.name, write.key, write.before, after)
             for write, after in done
@@ -69,7 +69,7 @@ class Store(Engine):
             self.history.append(Commit(len(self.history) + 1, self.clock(), name, changes))
 
     def read(self, table: Table, key: str, consistent: bool, factor: float = 1) -> Item | None:
-        """An item as a read finds it, counted."""
+        """The item that a read returns; counts the read units."""
         item = table.items.get(key)
         if not consistent and key in table.former and self.stale():
             item = table.former[key]
@@ -111,7 +111,7 @@ class Store(Engine):
         return {"Responses": responses, "UnprocessedKeys": unprocessed}
 
     def _wanted(self, requests: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[Table, Any, str]]:
-        # The answer's order is not the request's.
+        # The order of the answer is not that of the request.
         for name, request in requests.items():
             table = self.find(name)
             keys = [table.key(key) for key in request["Keys"]]
@@ -174,7 +174,7 @@ class Store(Engine):
                 items.append(copy(select.run(item, values) if select else item))
         self.units["read"] += max(1, -(-size // 4096)) * (1 if ConsistentRead else 0.5)  # type: ignore[assignment]
         answer: dict[str, Any] = {"Items": items, "Count": len(items), "ScannedCount": len(read)}
-        # Where the limit falls on the last item, AWS does not look further either.
+        # Like AWS, return a LastEvaluatedKey when the limit is reached at the last item.
         if read and (len(read) == Limit or len(read) < len(keys)):
             answer["LastEvaluatedKey"] = {table.key_name: {"S": read[-1]}}
         return answer

@@ -1,4 +1,4 @@
-"""Tables, what is written to them, and the history of it all."""
+"""Tables, the writes to them, and the history."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCHEMA_MISMATCH: Final = "The provided key element does not match the schema"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One item as it was and as it is; None where there is none. Not to be changed."""
+    """One item before and after a commit, or None for no item. Do not change the items."""
 
     table: str
     key: str
@@ -30,7 +30,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What one write changed, all at once; numbers count from 1 in order of time."""
+    """The changes of one atomic write; numbers count from 1 in order of time."""
 
     number: int
     time: float
@@ -40,15 +40,15 @@ class Commit:
 
 @cache
 def hashed(key: str) -> bytes:
-    """Where a key stands in the order of a scan."""
+    """The hash of a key; a scan sorts by it."""
     return hashlib.md5(key.encode(), usedforsecurity=False).digest()
 
 
 @dataclass(slots=True)
 class Table:
-    """Items by the text of their key; an item is replaced, never changed in place.
+    """Items by the text of their key; a write replaces an item and never changes it in place.
 
-    `former` holds each written item as it was before its last write, for reads that are not consistent.
+    `former` holds each item as it was before its last write, for reads that are not consistent.
     """
 
     name: str
@@ -59,13 +59,13 @@ class Table:
     _ordered: list[str] | None = None
 
     def key(self, key: Mapping[str, Any]) -> str:
-        """The text of a `Key` parameter; raises a ValidationException for another schema."""
+        """The text of a `Key` parameter; raises a ValidationException if it does not match the schema."""
         if key.keys() != {self.key_name}:
             raise invalid(SCHEMA_MISMATCH)
         return self._text(key[self.key_name], SCHEMA_MISMATCH)
 
     def key_of(self, item: Mapping[str, Any]) -> str:
-        """The text of the key in an item to be put."""
+        """The text of the key of an item to put."""
         if self.key_name not in item:
             raise invalid(
                 f"One or more parameter values were invalid: Missing the key {self.key_name} in the item"
@@ -94,7 +94,7 @@ class Table:
         return str(text)
 
     def put(self, key: str, item: Item | None, bytes_: int) -> None:
-        """Store an item of that size, or none."""
+        """Store an item of `bytes_` bytes, or delete it if `item` is None."""
         self.sizes[key] = bytes_
         self.former[key] = self.items.get(key)
         if (item is None) is (key in self.items):
@@ -105,21 +105,21 @@ class Table:
             self.items[key] = item
 
     def ordered(self) -> list[str]:
-        """All keys in the order of a scan, which is that of their hashes."""
+        """All keys in the order of a scan, which sorts by their hashes."""
         if self._ordered is None:
             self._ordered = sorted(self.items, key=hashed)
         return self._ordered
 
     def after(self, key: str) -> list[str]:
-        """The keys that a scan finds after `key`, whether that is still there or not."""
+        """The keys that follow `key` in a scan; `key` itself may be deleted."""
         return [other for other in self.ordered() if hashed(other) > hashed(key)]
 
 
 @dataclass(slots=True)
 class Write:
-    """One action on one item: its condition and what it makes of the item.
+    """One action on one item: its condition and its change.
 
-    `tells` is whether a failed condition returns the item (`ALL_OLD`).
+    `returns_item` is whether a failed condition returns the item (`ALL_OLD`).
     """
 
     table: Table
@@ -127,10 +127,10 @@ class Write:
     run: Callable[[Item | None], Item | None]
     condition: Callable[[Item, Values], bool] | None
     values: dict[str, Value]
-    tells: bool
+    returns_item: bool
     kind: str
-    size: int = 0  # of the item that it leaves, in bytes
-    targets: frozenset[str] = frozenset()  # what an Update changes
+    size: int = 0  # of the new item, in bytes
+    targets: frozenset[str] = frozenset()  # the attributes that an Update changes
 
     @property
     def before(self) -> Item | None:
@@ -140,7 +140,7 @@ class Write:
         """The item after the write; raises `ConditionFailed`, or a ValidationException."""
         before = self.before
         if self.condition is not None and not self.condition(before or {}, self.values):
-            raise ConditionFailed(copy(before) if self.tells and before is not None else None)
+            raise ConditionFailed(copy(before) if self.returns_item and before is not None else None)
         after = self.run(before)
         if after is not None and self.kind == "Update":
             self.size = size(after)
@@ -150,12 +150,12 @@ class Write:
 
     @property
     def units(self) -> int:
-        """Write units of the write outside a transaction, whether it is done or refused."""
+        """The write units outside a transaction; a refused write counts too."""
         return max(1, -(-max(self.size, self.table.sizes.get(self.key, 0)) // 1024))
 
 
 def put(table: Table, request: Mapping[str, Any]) -> Write:
-    """The write that a `Put` asks for."""
+    """The write of a `Put` request."""
     key = table.key_of(request["Item"])
     item = {name: stored(value) for name, value in request["Item"].items()}
     write = _write(table, key, "Put", request, lambda _before: item)
@@ -166,17 +166,17 @@ def put(table: Table, request: Mapping[str, Any]) -> Write:
 
 
 def delete(table: Table, request: Mapping[str, Any]) -> Write:
-    """The write that a `Delete` asks for."""
+    """The write of a `Delete` request."""
     return _write(table, table.key(request["Key"]), "Delete", request, lambda _before: None)
 
 
 def check(table: Table, request: Mapping[str, Any]) -> Write:
-    """The write that a `ConditionCheck` asks for, which changes nothing."""
+    """The write of a `ConditionCheck` request; it changes nothing."""
     return _write(table, table.key(request["Key"]), "ConditionCheck", request, lambda before: before)
 
 
 def change(table: Table, request: Mapping[str, Any]) -> Write:
-    """The write that an `Update` asks for; without an expression it only creates what is not there."""
+    """The write of an `Update` request; without an expression it only creates a missing item."""
     key, text = table.key(request["Key"]), request.get("UpdateExpression")
     names = request.get("ExpressionAttributeNames")
     compiled = None if text is None else update(text, names)
@@ -209,6 +209,6 @@ def _write(
     test = None if text is None else condition(text, names)
     expressions = [expression for expression in (compiled, test) if expression is not None]
     values = bound(expressions, names, request.get("ExpressionAttributeValues"))
-    tells = request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
+    returns_item = request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
     targets = compiled.targets if compiled is not None else frozenset()
-    return Write(table, key, run, test.run if test else None, values, tells, kind, targets=targets)
+    return Write(table, key, run, test.run if test else None, values, returns_item, kind, targets=targets)

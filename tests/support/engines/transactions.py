@@ -1,4 +1,4 @@
-"""`TransactWriteItems`: all of it or nothing, and why.
+"""`TransactWriteItems`: all actions or none, and the reasons of a cancellation.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
 """
@@ -36,7 +36,7 @@ def cancelled(reasons: Sequence[Reason]) -> Refusal:
 
 
 def writes(actions: Sequence[Mapping[str, Any]], find: Callable[[str], Table]) -> list[Write]:
-    """The writes of a transaction; raises a ValidationException for one that can never be done."""
+    """The writes of a transaction; raises a ValidationException for an invalid transaction."""
     if not 1 <= len(actions) <= MAX_ACTIONS:
         bound = "greater than or equal to 1" if not actions else f"less than or equal to {MAX_ACTIONS}"
         raise invalid(
@@ -55,7 +55,7 @@ def writes(actions: Sequence[Mapping[str, Any]], find: Callable[[str], Table]) -
         try:
             made.append(_KINDS[kind](find(request["TableName"]), request))
         except Refusal as refusal:
-            # A key of the wrong type is told in the reasons, unlike every other mistake (measured on AWS).
+            # The reasons report a key of the wrong type, unlike every other mistake (measured on AWS).
             if not (refusal.message == tables.SCHEMA_MISMATCH or "Type mismatch for key" in refusal.message):
                 raise
             reasons[index] = {"Code": "ValidationError", "Message": refusal.message}
@@ -69,19 +69,19 @@ def writes(actions: Sequence[Mapping[str, Any]], find: Callable[[str], Table]) -
 
 
 def outcomes(made: Sequence[Write]) -> tuple[list[Item | None], list[Reason]]:
-    """What each write would leave, and a reason for each, `None` as code where it can be done."""
+    """The new item and the reason of each write; the code of a write that would succeed is `None`."""
     after: list[Item | None] = []
     reasons: list[Reason] = []
     for write in made:
         reason: Reason = {"Code": "None"}
-        left = None
+        new_item = None
         try:
-            left = write.outcome()
+            new_item = write.outcome()
         except ConditionFailed as failed:
             reason = {"Code": "ConditionalCheckFailed", "Message": failed.message, **failed.extra}
         except Refusal as refusal:
             reason = {"Code": "ValidationError", "Message": refusal.message}
-        after.append(left)
+        after.append(new_item)
         reasons.append(reason)
     return after, reasons
 
@@ -93,7 +93,10 @@ class Tokens:
     done: dict[str, tuple[float, str]] = field(default_factory=dict)
 
     def repeated(self, token: str, actions: Any, now: float) -> bool:
-        """Whether this very request was done; raises IdempotentParameterMismatchException for another."""
+        """Whether this request was done before.
+
+        Raises IdempotentParameterMismatchException if the token belongs to another request.
+        """
         expires, fingerprint = self.done.get(token, (now, ""))
         if expires <= now:
             return False
@@ -105,7 +108,7 @@ class Tokens:
         return True
 
     def remember(self, token: str, actions: Any, now: float) -> None:
-        """Keep a request that was done."""
+        """Remember a request that was done."""
         self.done[token] = (now + TOKEN_SECONDS, _fingerprint(actions))
 
 

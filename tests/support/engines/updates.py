@@ -18,7 +18,7 @@ _EXACT: Final = Context(prec=400)
 
 
 class UpdateParser(Parser):
-    """Collects assignments, all of which read the item as it was before."""
+    """Parses updates; all assignments read the item as it was before the update."""
 
     __slots__ = ()
 
@@ -96,7 +96,7 @@ class UpdateParser(Parser):
 
 
 def present(value: Value | None) -> Value:
-    """The value; raises the ValidationException of an update that reads what is missing."""
+    """The value; raises the ValidationException of an update that reads a missing attribute."""
     if value is None:
         raise invalid("The provided expression refers to an attribute that does not exist in the item")
     return value
@@ -118,5 +118,5 @@ def _update(text: str, names: tuple[tuple[str, str], ...]) -> Compiled:
 
 
 def update(text: str, names: Mapping[str, str] | None) -> Compiled:
-    """An update whose `run(item, values)` returns the changed item; `targets` are the attributes changed."""
+    """An update whose `run(item, values)` returns the changed item; `targets` are the changed attributes."""
     return _update(text, tuple((names or {}).items()))

@@ -1,6 +1,6 @@
-"""DynamoDB's attribute values: how they are checked, kept, measured and compared.
+"""DynamoDB's attribute values: checks, stored form, size and comparison.
 
-Values stay in the wire form (`{"N": "5"}`); what is stored is never changed in place.
+Values stay in the wire form (`{"N": "5"}`); stored values are never changed in place.
 Sources: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
 and https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
 """
@@ -24,7 +24,7 @@ _TYPES: Final = frozenset({"S", "N", "B", "BOOL", "NULL", "L", "M", "SS", "NS", 
 
 
 def number(text: str) -> int | Decimal:
-    """A stored number as one that Python compares and adds exactly."""
+    """A stored number as a Python number that compares and adds exactly."""
     try:
         return int(text)
     except ValueError:
@@ -33,7 +33,7 @@ def number(text: str) -> int | Decimal:
 
 @lru_cache(4096)
 def canonical_number(text: str) -> str:
-    """The number as DynamoDB gives it back: no exponent, no leading or trailing zeros, 38 digits at most."""
+    """The number as DynamoDB returns it: no exponent, no leading or trailing zeros, 38 digits at most."""
     if _INTEGER.fullmatch(text):
         return text
     if not _NUMBER.fullmatch(text):
@@ -50,7 +50,7 @@ def canonical_number(text: str) -> str:
         )
     sign, figures, exponent = value.as_tuple()
     assert isinstance(exponent, int)
-    text = f"{Decimal((sign, figures, exponent)):f}"  # exact, whatever the context's precision is
+    text = f"{Decimal((sign, figures, exponent)):f}"  # exact at any precision of the context
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     text = text.lstrip("-").lstrip("0") or "0"
@@ -59,7 +59,7 @@ def canonical_number(text: str) -> str:
 
 
 def stored(value: Mapping[str, Any]) -> Value:
-    """A copy of `value` as DynamoDB keeps it; raises a ValidationException if it would not."""
+    """A copy of `value` as DynamoDB stores it; raises a ValidationException for an invalid value."""
     if len(value) != 1:
         raise invalid(
             "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
@@ -93,7 +93,7 @@ def _set(kind: str, content: list[Any]) -> list[Any]:
 
 
 def copy(item: Item) -> Item:
-    """What a caller may change without reaching into the table."""
+    """A copy that a caller may change without an effect on the table."""
     return {name: _copy(value) for name, value in item.items()}
 
 
@@ -102,7 +102,7 @@ def _copy(value: Value) -> Value:
 
 
 def size(item: Item) -> int:
-    """Bytes that count against the 400 KB of an item and for its capacity units."""
+    """The size of an item in bytes, for the limit of 400 KB and for capacity units."""
     return sum(len(name.encode()) + _size(value) for name, value in item.items())
 
 
@@ -127,7 +127,7 @@ def _size(value: Value) -> int:  # noqa: PLR0911 - one line a type
 
 
 def equal(left: Value | None, right: Value | None) -> bool:  # noqa: PLR0911 - one line a type
-    """Whether both are there, of one type and the same."""
+    """Whether both values are present, of the same type and equal."""
     if left is None or right is None:
         return False
     if left == right:
@@ -148,7 +148,7 @@ def equal(left: Value | None, right: Value | None) -> bool:  # noqa: PLR0911 - o
 
 
 def order(left: Value | None, right: Value | None) -> int | None:
-    """-1, 0 or 1; None where the two have no order: one is missing, or their types differ or have none."""
+    """-1, 0 or 1; None if a value is missing, the types differ, or their type has no order."""
     if left is None or right is None:
         return None
     ((kind, ours),) = left.items()

@@ -11,7 +11,7 @@ RESPONSES = {
     errors.ImsError: (500, "INTERNAL_ERROR"),
     errors.InvalidInput: (400, "VALIDATION_ERROR"),
     errors.InvalidJson: (400, "INVALID_JSON"),
-    errors.InvalidToken: (400, "INVALID_TOKEN"),
+    errors.InvalidPageToken: (400, "INVALID_TOKEN"),
     errors.UnsupportedMediaType: (415, "UNSUPPORTED_MEDIA_TYPE"),
     errors.MethodNotAllowed: (405, "METHOD_NOT_ALLOWED"),
     errors.NotFound: (404, "NOT_FOUND"),
@@ -25,11 +25,14 @@ RESPONSES = {
     # No view raises these three.
     errors.Unauthenticated: (500, "INTERNAL_ERROR"),
     errors.KeysUnavailable: (500, "INTERNAL_ERROR"),
-    errors.OutOfTime: (500, "INTERNAL_ERROR"),
+    errors.Poison: (500, "INTERNAL_ERROR"),
     errors.Contended: (503, "CONTENDED"),
+    errors.Unavailable: (503, "UNAVAILABLE"),
+    errors.OutOfTime: (503, "UNAVAILABLE"),
+    errors.OutcomeUnknown: (503, "UNAVAILABLE"),
     errors.AwsError: (500, "INTERNAL_ERROR"),
     errors.Throttled: (503, "THROTTLED"),
-    errors.Unreachable: (500, "INTERNAL_ERROR"),
+    errors.Unreachable: (503, "UNAVAILABLE"),
     errors.TransactionCancelled: (500, "INTERNAL_ERROR"),
     errors.Refused: (500, "INTERNAL_ERROR"),
     errors.SettingsError: (500, "INTERNAL_ERROR"),
@@ -67,8 +70,10 @@ def test_an_error_becomes_problem_details(kind: type[ImsError]) -> None:
     assert body["type"] == "urn:problem-type:ims:" + code.lower().replace("_", "-")
     assert body["title"]
     assert body["request_id"] == "req-1"
-    assert ("secret" in body["detail"]) is (status != 500)
-    assert ("Retry-After" in response.headers) is (status == 503)
+    unknown = kind is errors.OutcomeUnknown
+    assert ("secret" in body["detail"]) is (unknown or code not in {"INTERNAL_ERROR", "UNAVAILABLE"})
+    # A client that finds Retry-After repeats the request, which must be safe.
+    assert ("Retry-After" in response.headers) is (status == 503 and not unknown)
 
 
 def test_a_foreign_error_shows_no_details() -> None:

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
+from chalicelib.aws.deadline import Deadline
 from chalicelib.consumer.consumer import Consumer
-from chalicelib.consumer.pace import Pace
-from chalicelib.consumer.publisher import Publisher
-from chalicelib.core.inbox import Message
-from chalicelib.store.transactions import OrderStore
+from chalicelib.consumer.delivery import Publisher
+from chalicelib.consumer.inbox import Message
+from chalicelib.store.order_store import OrderStore
 from tests.support.engines import Crash, FakeStage, Network, fake_stage
 from tests.support.engines.errors import Refusal
 from tests.support.engines.faults import crash_before
@@ -27,7 +27,7 @@ from tests.support.invariants import State, check, check_transaction
 from tests.support.messages import reserve, text
 
 LIMIT_SECONDS = 60.0
-RESERVE_SECONDS = 10.0
+MARGIN_SECONDS = 10.0
 TRANSACT, SEND, MARK, READ = (
     "transact_write_items",
     "send_message_batch",
@@ -87,12 +87,12 @@ class ConsumerHarness:
         publisher = Publisher(network.client(self.stage.sqs), self.stage.oms_queue_url)
         return Consumer(store, publisher, self.stage.tables.record_ttl_days, executor or ImmediateExecutor())
 
-    def pace(self, seconds: float = LIMIT_SECONDS) -> Pace:
-        """The pace of an invocation with this time limit."""
+    def deadline(self, seconds: float = LIMIT_SECONDS) -> Deadline:
+        """The deadline of an invocation with this time limit."""
         clock, end = self.stage.clock, self.stage.clock.now + seconds
-        return Pace(
+        return Deadline(
             remaining=lambda: end - clock.now,
-            reserve=min(RESERVE_SECONDS, seconds / 2),
+            margin=min(MARGIN_SECONDS, seconds / 2),
             now=lambda: datetime.fromtimestamp(clock.now, UTC),
             sleep=clock.advance,
             rng=Random(7),
@@ -122,7 +122,7 @@ class ConsumerHarness:
     def deliver(self, messages: list[Message], seconds: float = LIMIT_SECONDS) -> list[int]:
         """Hand over messages as they are; returns the positions of the failed ones."""
         self.script.calls.clear()
-        failed = self.consumer.settle(messages, self.pace(seconds))
+        failed = self.consumer.settle(messages, self.deadline(seconds))
         assert failed <= {message.id for message in messages}
         self.sent += [message.body for message in messages if message.id not in failed]
         return [number for number, message in enumerate(messages) if message.id in failed]

@@ -145,7 +145,7 @@ class TestMarking:
         harness = ConsumerHarness({"A": 9})
 
         def released_concurrently(call: Call) -> Any:
-            assert harness.new_consumer().settle([harness.message(release("o"))], harness.pace()) == set()
+            assert harness.new_consumer().settle([harness.message(release("o"))], harness.deadline()) == set()
             return call.proceed()
 
         harness.fail(MARK, released_concurrently)

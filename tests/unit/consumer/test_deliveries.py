@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from chalicelib.consumer.outbox import UNDER_WAY
+from chalicelib.consumer.delivery import IN_PROGRESS
 from tests.support.engines.network import Call
 from tests.support.messages import release, reserve
 from tests.unit.consumer.consumer_harness import MARK, SEND, TRANSACT, ConsumerHarness, orders
@@ -101,7 +101,7 @@ def test_commits_wait_while_too_many_deliveries_run() -> None:
         harness.consumer = harness.new_consumer(thread)
         harness.fail(SEND, slow)
         assert harness.settle(*groups) == []
-    assert commits[0] <= 1 + UNDER_WAY // 3 < harness.counts[TRANSACT] == 10
+    assert commits[0] <= 1 + IN_PROGRESS // 3 < harness.counts[TRANSACT] == 10
     assert len(harness.answers) == 500
     harness.check()
 

@@ -1,4 +1,4 @@
-from chalicelib.consumer.hints import MAX_SKUS, Hints
+from chalicelib.consumer.settlers import MAX_HINTS, Hints
 from tests.support.messages import reserve
 from tests.unit.consumer.consumer_harness import MARK, READ, SEND, TRANSACT, ConsumerHarness
 
@@ -12,7 +12,7 @@ class TestHints:
 
     def test_hints_forget_the_oldest_skus(self) -> None:
         hints = Hints()
-        hints.learn({f"S{n}": n for n in range(MAX_SKUS)})
+        hints.learn({f"S{n}": n for n in range(MAX_HINTS)})
         hints.learn({"S0": 7, "new": 1})
         assert hints.of(["S0", "S1", "S2", "new"]) == {"S0": 7, "S2": 2, "new": 1}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.core.records import LINE_BYTES, RECORD_BYTES
+from chalicelib.domain.commands import LINE_BYTES, RECORD_BYTES
 from tests.support.engines.faults import throttled
 from tests.support.engines.network import Call
 from tests.support.engines.values import size
@@ -44,12 +44,12 @@ class TestTimeLimit:
     def test_nothing_is_started_without_time_left(self) -> None:
         harness = ConsumerHarness({"A": 9})
         messages = [harness.message(body) for body in (reserve("o", {"A": 1}), release("p"))]
-        pace = harness.pace()
+        deadline = harness.deadline()
         harness.stage.clock.advance(LIMIT_SECONDS - 9)
-        assert harness.consumer.settle(messages, pace) == {"m0", "m1"}
+        assert harness.consumer.settle(messages, deadline) == {"m0", "m1"}
         assert harness.calls == []
 
-    # With botocore's own retry, a call may take up to about 8 seconds (see chalicelib/clients.py).
+    # With botocore's own retry, a call may take up to about 8 seconds (see chalicelib/bootstrap.py).
     @pytest.mark.parametrize("seconds", [1.0, 3.0, 8.0])
     @pytest.mark.parametrize("count", [10, 99, 500])
     def test_slow_services_do_not_delay_reservations_beyond_the_limit(

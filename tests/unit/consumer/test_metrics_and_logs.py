@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib import clients, consumer
-from chalicelib.consumer.pace import RESERVE_SECONDS, Pace
+from chalicelib.aws.deadline import MARGIN_SECONDS, Deadline
+from chalicelib.handlers.inventory_queue import handle
 from chalicelib.telemetry import NAMESPACE, SERVICE, metrics
 from tests.support.engines.errors import invalid
 from tests.support.engines.faults import Conflict, Partial, throttled
@@ -192,7 +192,7 @@ class TestLogs:
         harness.settle("{")
         (entry,) = logs()
         assert (entry["level"], entry["message_id"]) == ("ERROR", "m0")
-        assert entry["reason"] == "it is not JSON"
+        assert entry["reason"] == "the body is not JSON"
 
     def test_a_failed_order_is_logged_with_its_error(self, logs: Logs) -> None:
         harness = ConsumerHarness({"A": 9})
@@ -286,19 +286,19 @@ class TestHandler:
         }
 
     def test_the_handler_returns_the_failed_messages_and_flushes_the_metrics(
-        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], logs: Logs
+        self, capsys: pytest.CaptureFixture[str], logs: Logs
     ) -> None:
         harness = ConsumerHarness({"A": 1})
-        monkeypatch.setattr(clients, "consumer", lambda: harness.consumer)
-        response = consumer.handle(self.event(reserve("a", {"A": 1}), None, [1]), Context())
+        event = self.event(reserve("a", {"A": 1}), None, [1])
+        response = handle(event, Context(), harness.consumer)
         assert response == {"batchItemFailures": [{"itemIdentifier": "m1"}, {"itemIdentifier": "m2"}]}
         assert '"MessagesFailed":[2.0]' in capsys.readouterr().out.replace(" ", "")
         assert {entry["correlation_id"] for entry in logs()} == {"request-1"}
 
-    def test_the_handler_returns_no_failures_without_faults(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_names_none_if_all_messages_are_settled(self) -> None:
         harness = ConsumerHarness({"A": 1})
-        monkeypatch.setattr(clients, "consumer", lambda: harness.consumer)
-        assert consumer.handle(self.event(reserve("a", {"A": 1})), Context()) == {"batchItemFailures": []}
+        event = self.event(reserve("a", {"A": 1}))
+        assert handle(event, Context(), harness.consumer) == {"batchItemFailures": []}
 
     def test_the_reserve_is_the_slowest_call_but_at_most_half_of_the_limit(self) -> None:
         class Limited(Context):
@@ -308,6 +308,6 @@ class TestHandler:
             def get_remaining_time_in_millis(self) -> float:
                 return self.seconds * 1000
 
-        assert Pace.of(Limited(60)).remaining() == 60
-        reserves = {seconds: Pace.of(Limited(seconds)).reserve for seconds in (60, 20, 3)}
-        assert reserves == {60: RESERVE_SECONDS, 20: RESERVE_SECONDS, 3: 1.5}
+        assert Deadline.of(Limited(60)).remaining() == 60
+        margins = {seconds: Deadline.of(Limited(seconds)).margin for seconds in (60, 20, 3)}
+        assert margins == {60: MARGIN_SECONDS, 20: MARGIN_SECONDS, 3: 1.5}

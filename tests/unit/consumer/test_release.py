@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from chalicelib.core.answers import AnswerType, event_id
+from chalicelib.contracts.events import event_id
+from chalicelib.domain.reservation import AnswerType
 from tests.support.engines.faults import Conflict
 from tests.support.messages import release, reserve
 from tests.unit.consumer.consumer_harness import (

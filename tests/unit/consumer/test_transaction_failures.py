@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import NoCredentialsError, ParamValidationError
 
-from chalicelib.core.packing import MAX_ACTIONS
+from chalicelib.domain.planner import MAX_ACTIONS
 from tests.support.engines import Crash
 from tests.support.engines.errors import invalid
 from tests.support.engines.faults import (
@@ -58,7 +58,7 @@ class TestConflicts:
     @pytest.mark.parametrize(
         "code", ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"]
     )
-    def test_a_conflict_beside_a_failed_condition_is_told_apart(self, code: str) -> None:
+    def test_a_conflict_beside_a_failed_condition_is_distinguished(self, code: str) -> None:
         harness = ConsumerHarness({"A": 9, "B": 0, "C": 9})
         harness.settle(reserve("d", {"C": 1}))
         # Actions: A, B, C, then the records. A is hot, B is short, d is a duplicate.
@@ -308,7 +308,7 @@ class TestHalving:
 
         def reserved_concurrently(call: Call) -> Any:
             messages = [harness.message(body) for body in batch]
-            assert harness.new_consumer().settle(messages, harness.pace()) == set()
+            assert harness.new_consumer().settle(messages, harness.deadline()) == set()
             return call.proceed()
 
         harness.fail(TRANSACT, reserved_concurrently)

@@ -1,4 +1,4 @@
-"""What the engines have that AWS has not, or that takes AWS too long to show."""
+"""Behaviour of the engines that AWS does not have, or that would take too long to test on AWS."""
 
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
@@ -36,7 +36,7 @@ def dynamodb(clock: FakeClock) -> FakeDynamoDB:
     return FakeDynamoDB({"Stock": "sku"}, clock, record=True)
 
 
-def test_calls_are_counted_and_recorded_as_they_were(dynamodb: FakeDynamoDB) -> None:
+def test_calls_are_counted_and_recorded(dynamodb: FakeDynamoDB) -> None:
     put(dynamodb, "A", 1)
     request = {"sku": {"S": "A"}}
     dynamodb.get_item(TableName="Stock", Key=request)
@@ -52,7 +52,7 @@ def test_calls_are_counted_and_recorded_as_they_were(dynamodb: FakeDynamoDB) -> 
     assert dynamodb.calls[1].parameters == {"TableName": "Stock", "Key": {"sku": {"S": "A"}}}
 
 
-def test_the_history_has_every_commit_with_what_it_changed(dynamodb: FakeDynamoDB, clock: FakeClock) -> None:
+def test_the_history_has_every_commit_with_its_changes(dynamodb: FakeDynamoDB, clock: FakeClock) -> None:
     put(dynamodb, "A", 5)
     put(dynamodb, "B", 5)
     clock.advance(3)
@@ -78,7 +78,7 @@ def test_the_history_has_every_commit_with_what_it_changed(dynamodb: FakeDynamoD
 @pytest.mark.parametrize(
     ("text", "quantity", "units"), [("x", 1, 2), ("x" * 2000, 1, 4), ("x" * 2000, 9, 4), ("x", 9, 2)]
 )
-def test_a_transaction_takes_two_write_units_a_kb_also_when_cancelled(
+def test_a_transaction_takes_two_write_units_per_kb_even_if_cancelled(
     dynamodb: FakeDynamoDB, text: str, quantity: int, units: int
 ) -> None:
     put(dynamodb, "A", 5, text={"S": text})
@@ -90,7 +90,7 @@ def test_a_transaction_takes_two_write_units_a_kb_also_when_cancelled(
     assert dynamodb.units == {"write": units}
 
 
-def test_reads_take_a_unit_for_4_kb_and_half_if_not_consistent(dynamodb: FakeDynamoDB) -> None:
+def test_a_read_takes_one_unit_per_4_kb_and_half_if_not_consistent(dynamodb: FakeDynamoDB) -> None:
     put(dynamodb, "A", 5, text={"S": "x" * 5000})
     dynamodb.units.clear()
     keys = [{"sku": {"S": "A"}}, {"sku": {"S": "missing"}}]
@@ -100,7 +100,7 @@ def test_reads_take_a_unit_for_4_kb_and_half_if_not_consistent(dynamodb: FakeDyn
     assert dynamodb.units["read"] == 4
 
 
-def test_a_token_is_kept_for_ten_minutes(dynamodb: FakeDynamoDB, clock: FakeClock) -> None:
+def test_a_token_expires_after_ten_minutes(dynamodb: FakeDynamoDB, clock: FakeClock) -> None:
     put(dynamodb, "A", 5)
     for seconds in (0, 599, 2):
         clock.advance(seconds)
@@ -119,7 +119,7 @@ def test_a_read_that_is_not_consistent_may_be_stale(clock: FakeClock) -> None:
     assert dynamodb.scan(TableName="Stock")["Items"][0]["quantity"] == {"N": "1"}
 
 
-def test_a_snapshot_stays_as_it_was(dynamodb: FakeDynamoDB) -> None:
+def test_a_later_write_does_not_change_a_snapshot(dynamodb: FakeDynamoDB) -> None:
     put(dynamodb, "A", 1)
     before = dynamodb.snapshot()
     put(dynamodb, "A", 2)
@@ -142,7 +142,7 @@ def test_threads_never_take_more_than_is_in_stock(dynamodb: FakeDynamoDB) -> Non
     assert dynamodb.tables["Stock"].items["A"]["quantity"] == {"N": "0"}
 
 
-def test_parameters_are_checked_as_botocore_does_unless_told_not_to(clock: FakeClock) -> None:
+def test_parameters_are_checked_as_botocore_does_unless_disabled(clock: FakeClock) -> None:
     request: dict[str, Any] = {"TableName": "Stock", "Item": {"sku": {"S": 1}}}
     with pytest.raises(ParamValidationError):
         FakeDynamoDB({"Stock": "sku"}, clock).put_item(**request)
@@ -169,7 +169,7 @@ def send(stage: FakeStage, count: int) -> None:
 
 
 def drain(stage: FakeStage) -> list[str]:
-    """Everything that comes out of the queue, in order, each deletion tried at once."""
+    """The bodies of all received messages, in order; deletes each message once received."""
     bodies: list[str] = []
     url = stage.inventory_queue_url
     while stage.sqs.find(url).messages:
@@ -215,7 +215,7 @@ def test_retention_counts_from_the_first_enqueue_in_a_dlq_too() -> None:
     assert "Messages" not in stage.sqs.receive_message(QueueUrl=dlq.url)
 
 
-def test_retention_loses_a_message_without_the_dlq() -> None:
+def test_an_expired_message_does_not_go_to_the_dlq() -> None:
     stage = fake_stage()
     send(stage, 1)
     stage.clock.advance(4 * 24 * 3600)

@@ -46,7 +46,7 @@ def quantity(stage: FakeStage, sku: str) -> int:
 
 
 def faulty(client: Any, operation: str, fault: Callable[..., Any]) -> Any:
-    """A client whose first call of an operation goes wrong."""
+    """A client whose first call of `operation` meets the fault."""
     return Network(Scripted(by_operation={operation: [fault]})).client(client)
 
 
@@ -73,7 +73,7 @@ def test_a_fault_occurs_before_or_after_the_effect(
     assert quantity(stage, "A") == left
 
 
-def test_only_the_call_that_the_script_names_fails(stage: FakeStage) -> None:
+def test_only_the_scripted_call_fails(stage: FakeStage) -> None:
     network = Network(Scripted(at={1: faults.throttled}))
     client = network.client(stage.dynamodb)
     client.scan(TableName=stage.tables.inventory_table)
@@ -96,7 +96,7 @@ def test_a_script_sees_the_result_of_each_call(stage: FakeStage) -> None:
     assert isinstance(error, ClientError)
 
 
-def test_a_transaction_sent_twice_is_done_once_thanks_to_its_token(stage: FakeStage) -> None:
+def test_a_transaction_sent_twice_is_done_once_because_of_its_token(stage: FakeStage) -> None:
     client = faulty(stage.dynamodb, "transact_write_items", faults.sent_twice)
     client.transact_write_items(TransactItems=[take(stage, "A", 2)])
     assert stage.dynamodb.counts["transact_write_items"] == 2
@@ -116,7 +116,7 @@ def test_a_message_sent_twice_is_two_messages(stage: FakeStage) -> None:
     assert stage.sqs.find(stage.oms_queue_url).bodies == ["x", "x"]
 
 
-def test_a_conflict_comes_mixed_with_failed_conditions_and_writes_nothing(stage: FakeStage) -> None:
+def test_a_conflict_is_reported_beside_failed_conditions_and_writes_nothing(stage: FakeStage) -> None:
     client = faulty(stage.dynamodb, "transact_write_items", faults.Conflict([1]))
     with pytest.raises(ClientError) as caught:
         client.transact_write_items(TransactItems=[take(stage, "A", 6), take(stage, "B", 1)])
@@ -127,7 +127,7 @@ def test_a_conflict_comes_mixed_with_failed_conditions_and_writes_nothing(stage:
     assert quantity(stage, "B") == 5
 
 
-def test_a_conflict_alone_leaves_the_other_reasons_none(stage: FakeStage) -> None:
+def test_a_conflict_alone_gives_the_other_actions_the_reason_none(stage: FakeStage) -> None:
     client = faulty(stage.dynamodb, "transact_write_items", faults.Conflict([0], "ThrottlingError"))
     with pytest.raises(ClientError) as caught:
         client.transact_write_items(TransactItems=[take(stage, "A", 1), take(stage, "B", 1)])
@@ -135,7 +135,7 @@ def test_a_conflict_alone_leaves_the_other_reasons_none(stage: FakeStage) -> Non
     assert codes == ["ThrottlingError", "None"]
 
 
-def test_a_conflict_of_a_single_write_is_an_error_of_its_own(stage: FakeStage) -> None:
+def test_a_conflict_of_a_single_write_is_a_transaction_conflict_exception(stage: FakeStage) -> None:
     client = faulty(stage.dynamodb, "update_item", faults.Conflict())
     with pytest.raises(client.exceptions.TransactionConflictException):
         client.update_item(**take(stage, "A", 1)["Update"])
@@ -143,14 +143,14 @@ def test_a_conflict_of_a_single_write_is_an_error_of_its_own(stage: FakeStage) -
 
 
 def test_few_reasons_include_at_least_one_failed_condition(stage: FakeStage) -> None:
-    told = set()
+    reported = set()
     for seed in range(20):
         client = faulty(stage.dynamodb, "transact_write_items", faults.FewReasons(Random(seed)))
         with pytest.raises(ClientError) as caught:
             client.transact_write_items(TransactItems=[take(stage, "A", 6), take(stage, "B", 6)])
-        told.add(tuple(reason["Code"] for reason in caught.value.response["CancellationReasons"]))
+        reported.add(tuple(reason["Code"] for reason in caught.value.response["CancellationReasons"]))
     failed = "ConditionalCheckFailed"
-    assert told == {(failed, "None"), ("None", failed), (failed, failed)}
+    assert reported == {(failed, "None"), ("None", failed), (failed, failed)}
 
 
 def test_keys_are_left_unprocessed(stage: FakeStage) -> None:
@@ -181,7 +181,7 @@ def test_puts_are_left_unprocessed(stage: FakeStage) -> None:
     assert (quantity(stage, "A"), quantity(stage, "B")) == (5, 1)
 
 
-def test_statements_fail_alone_in_their_place(stage: FakeStage) -> None:
+def test_a_statement_fails_alone_and_its_error_is_in_its_place(stage: FakeStage) -> None:
     client = faulty(stage.dynamodb, "batch_execute_statement", faults.Partial([0], "TransactionConflict"))
     text = f'UPDATE "{stage.tables.inventory_table}" SET quantity = ? WHERE sku = ?'
     statements = [{"Statement": text, "Parameters": [{"N": "1"}, {"S": sku}]} for sku in ("A", "B")]
@@ -191,7 +191,7 @@ def test_statements_fail_alone_in_their_place(stage: FakeStage) -> None:
     assert (quantity(stage, "A"), quantity(stage, "B")) == (5, 1)
 
 
-def test_messages_fail_alone_and_say_whether_the_sender_is_at_fault(stage: FakeStage) -> None:
+def test_a_message_fails_alone_and_reports_whether_the_sender_is_at_fault(stage: FakeStage) -> None:
     client = faulty(stage.sqs, "send_message_batch", faults.Partial([1], "InternalError"))
     entries = [{"Id": id_, "MessageBody": id_} for id_ in ("a", "b")]
     answer = client.send_message_batch(QueueUrl=stage.oms_queue_url, Entries=entries)
@@ -202,7 +202,7 @@ def test_messages_fail_alone_and_say_whether_the_sender_is_at_fault(stage: FakeS
 
 
 def scans(seed: int) -> tuple[list[str], dict[str, int]]:
-    """What becomes of 200 calls under faults by chance."""
+    """The results of 200 calls with random faults, and the number of each fault."""
     stage, script = fake_stage(), RandomFaults(Random(seed), rate=0.5, crash_rate=0.1)
     client = Network(script).client(stage.dynamodb)
     results = []
@@ -210,7 +210,7 @@ def scans(seed: int) -> tuple[list[str], dict[str, int]]:
         try:
             client.scan(TableName=stage.tables.inventory_table)
             results.append("answered")
-        except (Crash, Exception) as error:  # noqa: BLE001 - whatever the fault was
+        except (Crash, Exception) as error:  # noqa: BLE001 - a fault may raise anything
             results.append(type(error).__name__)
     return results, script.counts
 
@@ -220,9 +220,9 @@ def test_random_faults_are_the_same_for_the_same_seed() -> None:
     assert scans(1) != scans(2)
 
 
-def test_random_faults_keep_to_their_rates() -> None:
+def test_random_faults_occur_at_their_rates() -> None:
     results, counts = scans(3)
-    assert 60 <= results.count("answered") <= 130  # also where the fault is a call sent twice
+    assert 60 <= results.count("answered") <= 130  # includes calls sent twice
     assert 5 <= results.count("Crash") <= 40
     assert sum(counts.values()) >= 90
 
@@ -247,7 +247,7 @@ def test_random_faults_have_a_fault_for_every_operation(stage: FakeStage) -> Non
     for operation, parameters in calls.items():
         client = network.client(stage.sqs if operation.startswith("send") else stage.dynamodb)
         for _ in range(50):
-            # Anything else would be a mistake of the engine's, not a fault.
+            # Any other exception would be a mistake in the engine, not a fault.
             with contextlib.suppress(ClientError, BotoCoreError):
                 getattr(client, operation)(**parameters)
     assert script.counts.keys() >= {"Conflict", "FewReasons", "Partial", "sent_twice", "throttled"}

@@ -3,10 +3,17 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core.catalogue import Product, Stock
-from chalicelib.store.items import product_from_item, product_to_item, stock_from_item, stock_to_item
+from chalicelib.domain.stock import Product, Stock
+from chalicelib.store.items import (
+    product_from_item,
+    product_to_item,
+    stock_from_item,
+    stock_from_text,
+    stock_to_item,
+    stock_to_text,
+)
 from tests.support.engines.values import size
-from tests.unit.store.builders import make_product
+from tests.unit.builders import make_product
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 prices = st.integers(0, 10**12 - 1).map(lambda cents: Decimal(cents).scaleb(-2))
@@ -32,3 +39,18 @@ def test_the_largest_product_is_far_below_the_limit_of_an_item() -> None:
         "x" * 64, name=text * 256, description=text * 4096, image_url="https://" + text * 2040
     )
     assert size(product_to_item(largest)) < 30_000
+
+
+@given(st.builds(Stock, texts, st.integers(0, 10**12), texts))
+def test_a_stored_answer_is_read_as_it_was_written(stock: Stock) -> None:
+    assert stock_from_text(stock_to_text(stock)) == stock
+
+
+def test_an_answer_that_version_1_0_stored_is_read() -> None:
+    stored = '{"sku": "A", "quantity": 7, "updated_at": "2026-01-02T03:04:05.000Z"}'
+    assert stock_from_text(stored) == Stock("A", 7, "2026-01-02T03:04:05.000Z")
+
+
+def test_a_field_that_a_later_version_stores_is_ignored() -> None:
+    stored = '{"sku": "A", "quantity": 7, "updated_at": "now", "reserved": 2, "version": 9}'
+    assert stock_from_text(stored) == Stock("A", 7, "now")

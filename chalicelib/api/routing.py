@@ -1,0 +1,252 @@
+"""Routes: a call's input is parsed here, its errors become problem details, and it leaves one log line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from time import perf_counter
+from typing import Any, Final, Generic, TypeVar, cast
+from urllib.parse import unquote
+
+from chalice.app import Chalice
+from chalice.app import Request as HttpRequest
+from chalice.app import Response as HttpResponse
+
+from chalicelib.api import problems
+from chalicelib.aws.deadline import Deadline, run_within
+from chalicelib.contracts.requests import NoInput, Part, Request
+from chalicelib.contracts.responses import Response
+from chalicelib.contracts.validation import parse, parse_json
+from chalicelib.errors import (
+    FieldError,
+    InvalidInput,
+    InvalidJson,
+    MethodNotAllowed,
+    OutcomeUnknown,
+    OutOfTime,
+    UnsupportedMediaType,
+)
+from chalicelib.telemetry import logger
+
+METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+RESPONSE_SECONDS: Final = 1.0
+"""Seconds kept to answer 503 if a view does not return."""
+_T = TypeVar("_T", bound=Request)
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[_T]):
+    """One call of a route.
+
+    takes: its input, checked.
+    deadline: until when it may go on.
+    principal: whom the token belongs to, empty on an open route.
+    path: the path that was called, with that of the stage or a base path.
+    """
+
+    takes: _T
+    deadline: Deadline
+    principal: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a view answers where headers go with the document."""
+
+    document: Response
+    headers: Mapping[str, str]
+
+
+View = Callable[[Call[Any]], Reply | Response | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One row of the API's map: what a route takes and gives, and whether it wants a token."""
+
+    method: str
+    path: str
+    takes: type[Request]
+    gives: type[Response] | None
+    status: int
+    needs_token: bool
+    view: View
+
+
+class Router:
+    """The decorator that puts views on routes of `app`; `routes` lists them all."""
+
+    def __init__(self, app: Chalice, authorizer: Any) -> None:
+        self._app = app
+        self._authorizer = authorizer
+        self.routes: list[Route] = []
+
+    def __call__(  # noqa: PLR0913 - a row of the map has so many columns
+        self,
+        method: str,
+        path: str,
+        *,
+        takes: type[Request] = NoInput,
+        gives: type[Response] | None = None,
+        status: int = 200,
+        needs_token: bool = True,
+    ) -> Callable[[View], View]:
+        """Register a view, which takes a `Call` and may raise any `ImsError`.
+
+        takes, gives: models of its input and of the document that it answers with `status`.
+        needs_token: whether callers need a bearer token.
+        """
+
+        def register(view: View) -> View:
+            route = Route(method, path, takes, gives, status, needs_token, view)
+            self.routes.append(route)
+            self._register(route)
+            return view
+
+        return register
+
+    def refuse_other_methods(self) -> None:
+        """Answer 405 on each path for the methods that it has no view for.
+
+        Chalice's own answer has another shape, and API Gateway, which routes by method, answers as if the
+        path were unknown.
+        """
+        for path, views in list(self._app.routes.items()):
+            allowed = sorted(views)
+            for method in METHODS:
+                if method not in allowed:
+                    refuse = _refusal(method, allowed)
+                    self._register(Route(method, path, NoInput, None, 405, False, refuse))
+
+    def _register(self, route: Route) -> None:
+        # Any content type: a route with a body checks its type, the others ignore it.
+        register = self._app.route(
+            route.path,
+            methods=[route.method],
+            authorizer=self._authorizer if route.needs_token else None,
+            content_types=["*/*"],
+        )
+        register(_entry(self._app, route))
+
+
+def _refusal(method: str, allowed: list[str]) -> View:
+    def refuse(_: Call[NoInput]) -> None:
+        raise MethodNotAllowed(f"{method} is not allowed here", allowed)
+
+    return refuse
+
+
+def _entry(app: Chalice, route: Route) -> Callable[..., HttpResponse]:
+    """What Chalice calls for `route`: it runs the view, turns errors into responses, and logs the call."""
+    parts = route.takes.parts()
+
+    @wraps(route.view)
+    def enter(**path: str) -> HttpResponse:
+        began = perf_counter()
+        request = cast(HttpRequest, app.current_request)
+        request_id = _request_id(request)
+        failure: Exception | None = None
+        try:
+            call = Call(
+                parse(route.takes, _collect(parts, request, path)),
+                Deadline.of(cast(Any, request.lambda_context)),
+                _principal(request) if route.needs_token else "",
+                # Behind a stage or a base path, the path that was called is longer than the route.
+                request.context.get("path") or request.path,
+            )
+            # An open route makes no call that could keep it waiting.
+            result = _run(route.view, call) if route.needs_token else route.view(call)
+            response = _respond(route.status, result)
+        except Exception as error:  # noqa: BLE001 - Chalice's answer to an unknown error has another shape
+            failure, response = error, problems.response_to(error, request_id)
+        if request.method == "HEAD":
+            response.body = ""
+        _log(request, response, began, request_id, failure)
+        return response
+
+    return enter
+
+
+def _run(view: View, call: Call[Any]) -> Reply | Response | None:
+    """Run `view`, but not until the function's very end: a margin is kept back to answer 503."""
+    remaining = call.deadline.remaining()
+    try:
+        return run_within(remaining - min(RESPONSE_SECONDS, remaining / 4), lambda: view(call))
+    except TimeoutError:
+        if call.takes.repeatable:
+            raise OutOfTime("the view did not end in time") from None
+        raise OutcomeUnknown("the change may have been made; read the stock before you repeat it") from None
+
+
+def _respond(status: int, result: Reply | Response | None) -> HttpResponse:
+    if result is None:
+        return HttpResponse("", {}, status)
+    reply = result if isinstance(result, Reply) else Reply(result, {})
+    text = reply.document.model_dump_json(exclude_defaults=True, ensure_ascii=True)
+    return HttpResponse(text, {"Content-Type": "application/json", **reply.headers}, status)
+
+
+def _collect(parts: Mapping[str, Part], request: HttpRequest, path: Mapping[str, str]) -> dict[str, Any]:
+    """Those `parts` of a request that are there, by their names on the wire."""
+    found: dict[str, Any] = {}
+    query = request.query_params
+    for name, part in parts.items():
+        if part is Part.PATH:
+            # API Gateway and Chalice's local server hand path parameters over as they were sent.
+            found[name] = unquote(path[name])
+        elif part is Part.QUERY and query and name in query:
+            found[name] = query.getlist(name)
+        elif part is Part.HEADER and name in request.headers:
+            found[name] = request.headers[name]
+        elif part is Part.BODY:
+            found[name] = _json_body(request)
+    return found
+
+
+def _json_body(request: HttpRequest) -> Any:
+    """The JSON in the body. Raises `UnsupportedMediaType`, `InvalidInput` without a type, `InvalidJson`."""
+    declared = request.headers.get("content-type")
+    if declared is None:
+        missing = FieldError("Content-Type", "is required and must be application/json")
+        raise InvalidInput("the request does not declare the type of its body", [missing])
+    if declared.partition(";")[0].strip().lower() != "application/json":
+        raise UnsupportedMediaType("the body must be application/json")
+    try:
+        raw = cast(bytes, request.raw_body)  # whatever its annotation says
+    except ValueError as error:
+        raise InvalidJson("the body is not encoded as it should be") from error
+    return parse_json(raw)
+
+
+def _principal(request: HttpRequest) -> str:
+    principal: str = request.context["authorizer"]["principalId"]
+    return principal
+
+
+def _request_id(request: HttpRequest) -> str:
+    # API Gateway's, which its access log has too; the local server has only the function's.
+    return str(request.context.get("requestId") or getattr(request.lambda_context, "aws_request_id", ""))
+
+
+def _log(
+    request: HttpRequest,
+    response: HttpResponse,
+    began: float,
+    request_id: str,
+    failure: Exception | None,
+) -> None:
+    line: dict[str, Any] = {
+        "method": request.method,
+        "route": request.path,
+        "status": response.status_code,
+        "duration_ms": round((perf_counter() - began) * 1000, 2),
+        "correlation_id": request_id,
+    }
+    if failure:
+        line["code"] = problems.problem_of(failure).code
+    if response.status_code >= 500:
+        logger.error("request", exc_info=failure, **line)
+    else:
+        logger.info("request", **line)

@@ -1,0 +1,147 @@
+"""The inbox: from a batch of SQS messages to the commands in it, in order of arrival."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from chalicelib.contracts.fields import CustomerId, OrderId, Timestamp
+from chalicelib.contracts.messages import ReleaseInventory, ReserveInventory
+from chalicelib.contracts.validation import field_errors
+from chalicelib.domain.commands import MAX_SKUS, Command, Invalid, Release, Reserve, TooMany
+from chalicelib.errors import Poison
+
+MAX_ERRORS: Final = 20
+"""The most errors that the answer to an invalid request lists."""
+_T = TypeVar("_T")
+_ORDER_ID: Final[TypeAdapter[str]] = TypeAdapter(OrderId)
+_CUSTOMER_ID: Final[TypeAdapter[str]] = TypeAdapter(CustomerId)
+_TIMESTAMP: Final[TypeAdapter[datetime]] = TypeAdapter(Timestamp)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One SQS message: when it was first sent (Unix time in ms), and how often it has been received."""
+
+    id: str
+    body: str
+    sent_at: int
+    receives: int
+
+
+@dataclass(slots=True)
+class Task:
+    """One command and the messages that carry it: several, where a batch contains one order twice."""
+
+    order_id: str
+    command: Command
+    messages: list[Message]
+
+    @property
+    def redelivered(self) -> bool:
+        return any(message.receives > 1 for message in self.messages)
+
+
+@dataclass(slots=True)
+class Inbox:
+    """A batch, in order of arrival; `poison` pairs a message with the reason why it is no command.
+
+    `mismatched` are the orders that came with other items than the first time; the first stands.
+    """
+
+    tasks: dict[tuple[type[Command], str], Task] = field(default_factory=dict)
+    poison: list[tuple[Message, Poison]] = field(default_factory=list)
+    mismatched: list[str] = field(default_factory=list)
+
+    def of(self, kind: type[Command]) -> list[Task]:
+        """The commands of one kind, in order of arrival."""
+        return [task for task in self.tasks.values() if type(task.command) is kind]
+
+
+def sort(messages: Iterable[Message], oldest: datetime) -> Inbox:
+    """Read `messages`; those with a `timestamp` before `oldest` are poison."""
+    inbox = Inbox()
+    for message in messages:
+        try:
+            command = read(message.body, oldest)
+        except Poison as poison:
+            inbox.poison.append((message, poison))
+            continue
+        order_id = command.order_id
+        task = inbox.tasks.setdefault((type(command), order_id), Task(order_id, command, []))
+        task.messages.append(message)
+        if task.command != command:
+            inbox.mismatched.append(order_id)
+    return inbox
+
+
+def read(body: str, oldest: datetime) -> Command:
+    """Read the command in `body`, the text of a message.
+
+    `oldest` is the earliest `timestamp` that may still be applied: the record that would tell whether an
+    older message was settled may have expired. Raises `Poison` where no answer is possible.
+    """
+    message = _object(body)
+    kind = message.get("type")
+    command = COMMANDS.get(kind) if isinstance(kind, str) else None
+    if command is None:
+        raise Poison("the type is unknown")
+    order_id = _valid(_ORDER_ID, message.get("order_id"))
+    if order_id is None:
+        raise Poison("there is no usable order_id")
+    timestamp = _valid(_TIMESTAMP, message.get("timestamp"))
+    if timestamp is not None and timestamp < oldest:
+        raise Poison("the message is older than the records that would tell whether it was settled")
+    return command(order_id, message)
+
+
+def _object(body: str) -> dict[str, Any]:
+    try:
+        message = from_json(body, allow_inf_nan=False, cache_strings="keys")
+    except (ValueError, TypeError):  # TypeError: a lone surrogate, which no encoding has
+        raise Poison("the body is not JSON") from None
+    if not isinstance(message, dict):
+        raise Poison("the body is not a JSON object")
+    return message
+
+
+def _reserve(order_id: str, message: Mapping[str, Any]) -> Reserve:
+    try:
+        order = ReserveInventory.model_validate(message)
+    except ValidationError as invalid:
+        customer_id = _valid(_CUSTOMER_ID, message.get("customer_id"))
+        return Reserve(order_id, customer_id, refusal=Invalid(field_errors(invalid, MAX_ERRORS)))
+    items: dict[str, int] = {}
+    for line in order.items:
+        items[line.sku] = items.get(line.sku, 0) + line.quantity
+    if len(items) > MAX_SKUS:
+        return Reserve(order_id, order.customer_id, refusal=TooMany(len(items)))
+    return Reserve(order_id, order.customer_id, items)
+
+
+def _release(order_id: str, message: Mapping[str, Any]) -> Release:
+    try:
+        ReleaseInventory.model_validate(message)
+    except ValidationError as invalid:
+        fields = ", ".join(error.field for error in field_errors(invalid))
+        raise Poison(f"the release has invalid fields: {fields}") from None
+    return Release(order_id)
+
+
+def _valid(adapter: TypeAdapter[_T], value: object) -> _T | None:
+    try:
+        return adapter.validate_python(value)
+    except ValidationError:
+        return None
+
+
+COMMANDS: Final[Mapping[str, Callable[[str, Mapping[str, Any]], Command]]] = {
+    "ReserveInventory": _reserve,
+    "ReleaseInventory": _release,
+}
+"""How to read each type of message, given its order id and its JSON object."""

@@ -1,0 +1,221 @@
+"""What REST requests contain: one model per call, and one per JSON body.
+
+A call's fields are marked with the `Part` of the HTTP request that they come from. All parts are checked
+together, so that one response lists every invalid field.
+"""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from chalicelib.contracts import pagination
+from chalicelib.contracts.fields import (
+    AdjustmentReason,
+    Delta,
+    Description,
+    IdempotencyKeyText,
+    ImageUrl,
+    Name,
+    OrderId,
+    PageLimit,
+    Price,
+    Quantity,
+    Reference,
+    Sku,
+    StockLevel,
+    not_null,
+)
+from chalicelib.contracts.validation import INVALID_TOKEN
+from chalicelib.errors import InvalidPageToken
+
+
+class Part(StrEnum):
+    """The parts of an HTTP request."""
+
+    PATH = "path"
+    QUERY = "query"
+    HEADER = "header"
+    BODY = "body"
+
+
+class Request(BaseModel):
+    """What every call has: nothing is converted, nothing changes."""
+
+    # Built on first use, to keep cold starts short.
+    model_config = ConfigDict(strict=True, frozen=True, defer_build=True)
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the same call may be made again when its outcome is unknown."""
+        return True
+
+    @classmethod
+    def parts(cls) -> dict[str, Part]:
+        """Which part of the HTTP request each field comes from, by its name on the wire."""
+        return {
+            field.alias or name: part
+            for name, field in cls.model_fields.items()
+            for part in field.metadata
+            if isinstance(part, Part)
+        }
+
+
+class Body(BaseModel):
+    """What every JSON body has: unknown fields are refused."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", defer_build=True)
+
+
+class NewProduct(Body):
+    """A product to create."""
+
+    sku: Sku
+    name: Name
+    price: Price
+    description: Description | None = None
+    image_url: ImageUrl | None = None
+
+
+class ProductChanges(Body):
+    """Changes of a product; null clears a field, where null is allowed (RFC 7396)."""
+
+    # The defaults are never read: a field that a request does not name stays as it is.
+    name: Name = ""
+    price: Price = Decimal(0)
+    description: Description | None = None
+    image_url: ImageUrl | None = None
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("must change something")
+        return self
+
+    def given(self) -> dict[str, str | Decimal | None]:
+        """The fields that the request names."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+class StockSetting(Body):
+    """A stock to set."""
+
+    quantity: StockLevel
+    # Null may be a mistake that would cost callers their protection, so it is refused.
+    expected_quantity: Annotated[StockLevel | None, BeforeValidator(not_null)] = None
+
+
+class StockAdjustment(Body):
+    """A relative change of stock."""
+
+    delta: Delta
+    reason: AdjustmentReason
+    reference: Annotated[Reference | None, BeforeValidator(not_null)] = None
+
+
+class RequestedItem(Body):
+    """How many units of a SKU a caller asks for."""
+
+    sku: Sku
+    quantity: Quantity
+
+
+class AvailabilityQuestion(Body):
+    """1 to 100 items; entries of one SKU are added up."""
+
+    items: Annotated[list[RequestedItem], Field(min_length=1, max_length=100)]
+
+
+class NoInput(Request):
+    """A call without input."""
+
+
+class OneSku(Request):
+    """A call about the SKU in its path."""
+
+    sku: Annotated[Sku, Part.PATH]
+
+
+class OneOrder(Request):
+    """A call about the order in its path."""
+
+    order_id: Annotated[OrderId, Part.PATH]
+
+
+class CreateProduct(Request):
+    """POST /products"""
+
+    body: Annotated[NewProduct, Part.BODY]
+
+
+class ChangeProduct(OneSku):
+    """PATCH /products/{sku}"""
+
+    body: Annotated[ProductChanges, Part.BODY]
+
+
+class _Repeatable(OneSku):
+    idempotency_key: Annotated[IdempotencyKeyText | None, Part.HEADER] = Field(
+        default=None, alias="Idempotency-Key"
+    )
+
+
+class SetStock(_Repeatable):
+    """PUT /inventory/{sku}"""
+
+    body: Annotated[StockSetting, Part.BODY]
+
+
+class AdjustStock(_Repeatable):
+    """POST /inventory/{sku}/adjustments"""
+
+    body: Annotated[StockAdjustment, Part.BODY]
+
+    @property
+    def repeatable(self) -> bool:
+        """Without a key, a repeat would change the stock a second time."""
+        return self.idempotency_key is not None
+
+
+class CheckAvailability(Request):
+    """POST /inventory/check"""
+
+    body: Annotated[AvailabilityQuestion, Part.BODY]
+
+
+class ListStock(Request):
+    """GET /inventory; query parameters that are not here are ignored."""
+
+    listing: ClassVar[str] = "inventory"
+
+    limit: Annotated[PageLimit, Part.QUERY] = 25
+    after: Annotated[str | None, Part.QUERY] = Field(default=None, alias="next_token")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _once(cls, values: list[str]) -> str:
+        if len(values) != 1:
+            raise ValueError("must be given once")
+        return values[0]
+
+    @field_validator("after")
+    @classmethod
+    def _decode(cls, token: str) -> str:
+        try:
+            return pagination.decode(cls.listing, token)
+        except InvalidPageToken as error:
+            raise PydanticCustomError(INVALID_TOKEN, "{why}", {"why": error.errors[0].message}) from error
+
+    def next_token(self, last: str | None) -> str | None:
+        """The token of the page that follows the SKU `last`; None if this page is the last one."""
+        return last and pagination.encode(self.listing, last)
+
+
+class ListProducts(ListStock):
+    """GET /products"""
+
+    listing: ClassVar[str] = "products"
+
+    include_inventory: Annotated[Literal["true", "false"], Part.QUERY] = "false"

@@ -1,0 +1,125 @@
+"""What REST responses contain: one model per JSON document.
+
+A field with a default is on the wire only where it differs from that.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from chalicelib.contracts.fields import PriceNumber
+
+
+class Response(BaseModel):
+    """What every response has: it never changes."""
+
+    # Built on first use, to keep cold starts short. Made from attributes, so that a page of stock becomes a
+    # document in one call.
+    model_config = ConfigDict(frozen=True, defer_build=True, from_attributes=True)
+
+
+class Product(Response):
+    """A product; times are ISO 8601 in UTC, `quantity` is its available stock where that was asked for."""
+
+    sku: str
+    name: str
+    description: str | None
+    price: PriceNumber
+    image_url: str | None
+    created_at: str
+    updated_at: str
+    quantity: int | None = None
+
+
+class ProductPage(Response):
+    """A page of products; `next_token` is null on the last one."""
+
+    items: list[Product]
+    next_token: str | None
+
+
+class Stock(Response):
+    """The available stock of a SKU, since `updated_at` (ISO 8601 in UTC)."""
+
+    sku: str
+    quantity: int
+    updated_at: str
+
+
+class StockPage(Response):
+    """A page of stock levels; `next_token` is null on the last one."""
+
+    items: list[Stock]
+    next_token: str | None
+
+
+class ItemAvailability(Response):
+    """Whether the requested units of a SKU are available, and if not, why."""
+
+    status: Literal["AVAILABLE", "UNAVAILABLE"]
+    requested: int
+    quantity: int
+    reason: Literal["INSUFFICIENT_STOCK", "SKU_NOT_FOUND"] | None = None
+
+
+class Availability(Response):
+    """Whether all items are available, and each of them by its SKU."""
+
+    status: Literal["AVAILABLE", "UNAVAILABLE"]
+    items: dict[str, ItemAvailability]
+
+
+class ReservedItem(Response):
+    """How many units of a SKU an order asked for."""
+
+    sku: str
+    quantity: int
+
+
+class Release(Response):
+    """The release of an order: its answer to the OMS as it was stored, and when that was sent."""
+
+    published_at: str | None
+    answer: dict[str, Any]
+
+
+class Reservation(Response):
+    """What became of an order; `answer` is the answer to the OMS as it was stored."""
+
+    order_id: str
+    outcome: Literal["RESERVED", "REJECTED", "RELEASED"]
+    customer_id: str | None
+    items: list[ReservedItem]
+    created_at: str
+    published_at: str | None
+    answer: dict[str, Any] | None
+    release: Release | None
+
+
+class Health(Response):
+    """That the API runs, and which version of it."""
+
+    status: Literal["ok"]
+    version: str
+
+
+class FieldProblem(Response):
+    """One invalid field: its dotted path and what is wrong with it."""
+
+    field: str
+    message: str
+
+
+class ProblemDetails(Response):
+    """An error, in the shape that every error has.
+
+    Source: https://www.rfc-editor.org/rfc/rfc9457.html
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[FieldProblem] = []

@@ -1,1 +1,0 @@
-"""The pure core: what the IMS decides. No boto3, no clock, no environment."""

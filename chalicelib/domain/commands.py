@@ -1,0 +1,62 @@
+"""What the OMS asks for, read and checked: one class per command."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from chalicelib.errors import FieldError
+
+MAX_SKUS: Final = 99
+"""The most SKUs of one order: a transaction holds 100 actions, and one of them is the order's record."""
+RECORD_BYTES: Final = 5_000
+LINE_BYTES: Final = 400
+"""Generous estimates of what a record, and one line of it with its stock action, add to a transaction.
+
+A customer_id is the largest part: 256 characters, each of up to 12 bytes once it is escaped.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """Refused regardless of stock: the order's body breaks the rules."""
+
+    errors: tuple[FieldError, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TooMany:
+    """Refused regardless of stock: the order names `skus` SKUs, more than `MAX_SKUS`."""
+
+    skus: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """Take stock for an order; `items` maps each SKU to the requested units, entries of one SKU added up.
+
+    With a `refusal` there are no items: the order is recorded as rejected and answered.
+    """
+
+    order_id: str
+    customer_id: str | None
+    items: Mapping[str, int] = field(default_factory=dict)
+    refusal: Invalid | TooMany | None = None
+
+    @property
+    def skus(self) -> Iterable[str]:
+        return self.items.keys()
+
+    @property
+    def size(self) -> int:
+        errors = self.refusal.errors if isinstance(self.refusal, Invalid) else ()
+        return RECORD_BYTES + LINE_BYTES * (len(self.items) + len(errors))
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Give an order's stock back: the order was cancelled."""
+
+    order_id: str
+
+
+Command = Reserve | Release

@@ -1,0 +1,93 @@
+"""Products, their stock, and the changes of stock that people and services ask for over REST."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+MAX_QUANTITY: Final = 1_000_000_000
+"""The most units that one request may reserve, receive or take of a SKU."""
+MAX_STOCK: Final = 1_000_000_000_000
+"""The most units that a SKU's stock may be set or adjusted to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What is sold under a SKU; times are ISO 8601 in UTC."""
+
+    sku: str
+    name: str
+    price: Decimal
+    description: str | None
+    image_url: str | None
+    created_at: str
+    updated_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """How many units of a SKU are available, since `updated_at` (ISO 8601 in UTC)."""
+
+    sku: str
+    quantity: int
+    updated_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """`delta` units more (or fewer, if negative), and why; `reference` is the caller's own note."""
+
+    delta: int
+    reason: str
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """A caller's name for a change, so that a repeat of it changes nothing."""
+
+    principal: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class StockChange:
+    """A change of stock to be made at `at`, and the record that it leaves under `id`.
+
+    `fingerprint` tells it from another change under the same id.
+    """
+
+    id: str
+    sku: str
+    adjustment: Adjustment
+    fingerprint: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChange:
+    """What the record of a change says; `result` is the stock after it, None until that is stored."""
+
+    fingerprint: str
+    result: Stock | None
+
+
+def change_id(sku: str, unique: IdempotencyKey | str) -> str:
+    """The id of a change's record: made of a caller's idempotency key and the SKU, or of a random text.
+
+    No order id contains a `#`, so no order's record has this id.
+    """
+    parts = [unique.principal, sku, unique.text] if isinstance(unique, IdempotencyKey) else [unique]
+    return f"adjustment#{_digest(parts)}"
+
+
+def fingerprint(operation: str, *details: str | int | None) -> str:
+    """A digest of an operation and its arguments: it tells two changes under one idempotency key apart."""
+    return _digest([operation, *details])
+
+
+def _digest(parts: list[Any]) -> str:
+    # JSON, since it keeps the parts apart: ["a", "bc"] and ["ab", "c"] must differ.
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""What Lambda calls beside REST: an event in, a response out."""

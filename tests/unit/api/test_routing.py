@@ -1,0 +1,272 @@
+import json
+import re
+from collections.abc import Iterator
+from io import StringIO
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chalicelib import __version__, bootstrap
+from chalicelib.contracts.requests import Part
+from chalicelib.telemetry import logger
+from tests.support.engines import Scripted, faults
+from tests.support.rest import Context, RestClient, routes, threaded_app
+
+PRODUCT = {"sku": "A", "name": "a", "price": 1}
+
+
+@pytest.fixture
+def log() -> Iterator[StringIO]:
+    """What the API logs."""
+    handler: Any = logger.registered_handler
+    stream = StringIO()
+    usual = handler.setStream(stream)
+    yield stream
+    handler.setStream(usual)
+
+
+def lines(log: StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.getvalue().splitlines()]
+
+
+def test_health_is_open_and_needs_no_aws(rest: RestClient, script: Scripted) -> None:
+    assert rest.get("/health").json == {"status": "ok", "version": __version__}
+    assert script.results == []
+    assert threaded_app().routes["/health"]["GET"].authorizer is None
+
+
+def test_every_other_route_needs_a_token() -> None:
+    routes = threaded_app().routes
+    served = {
+        (method, path): entry.authorizer
+        for path, entries in routes.items()
+        for method, entry in entries.items()
+        if entry.view_function.__name__ != "refuse"
+    }
+    assert len(served) == 12
+    assert {where for where, authorizer in served.items() if authorizer is None} == {("GET", "/health")}
+
+
+def test_every_route_states_what_it_takes_and_gives() -> None:
+    for (_, path), route in routes().items():
+        in_path = {name for name, part in route.takes.parts().items() if part is Part.PATH}
+        assert in_path == set(re.findall(r"{(\w+)}", path))
+        assert (route.gives is None) is (route.status == 204)
+        assert route.view.__doc__
+
+
+def test_every_field_of_a_request_is_marked_with_its_part() -> None:
+    for route in routes().values():
+        assert len(route.takes.parts()) == len(route.takes.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/products", "GET, POST"),
+        ("/products/A", "DELETE, GET, PATCH"),
+        ("/inventory", "GET"),
+        ("/inventory/check", "POST"),
+        ("/inventory/A", "GET, PUT"),
+        ("/inventory/A/adjustments", "POST"),
+        ("/reservations/o-1", "GET"),
+        ("/health", "GET"),
+    ],
+)
+def test_an_unsupported_method_is_refused_with_the_allowed_ones(
+    rest: RestClient, path: str, allowed: str
+) -> None:
+    for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} - set(allowed.split(", ")):
+        response = rest.call(method, path, "not even JSON")
+        assert (response.status, response.code, response.headers["allow"]) == (
+            405,
+            "METHOD_NOT_ALLOWED",
+            allowed,
+        )
+
+
+def test_a_head_response_has_no_body(rest: RestClient) -> None:
+    response = rest.call("HEAD", "/products")
+    assert (response.status, response.json) == (405, None)
+
+
+def test_a_path_is_decoded_once(rest: RestClient) -> None:
+    rest.post("/products", PRODUCT)
+    assert rest.get("/products/%41").status == 200
+    for path in ("/products/%2541", "/products/a%2Fb", "/products/%ff", "/products/A+B", "/products/%00"):
+        response = rest.get(path)
+        assert (response.status, response.code, response.fields) == (400, "VALIDATION_ERROR", ["sku"])
+
+
+def test_a_call_logs_one_line(rest: RestClient, log: StringIO) -> None:
+    response = rest.get("/inventory/A")
+    (line,) = lines(log)
+    assert line["duration_ms"] >= 0
+    assert {name: line[name] for name in ("level", "method", "route", "status", "code")} == {
+        "level": "INFO",
+        "method": "GET",
+        "route": "/inventory/{sku}",
+        "status": 404,
+        "code": "NOT_FOUND",
+    }
+    assert line["correlation_id"] == response.json["request_id"]
+
+
+def test_no_log_holds_what_callers_sent(rest: RestClient, log: StringIO) -> None:
+    rest.post("/products", PRODUCT | {"name": "secret"}, Authorization="secret")
+    rest.post("/products", PRODUCT | {"name": "secret"}, Authorization="secret")
+    rest.post("/products", {"name": ["secret"]}, Authorization="secret")
+    rest.get("/products", next_token="secret")
+    assert [line["status"] for line in lines(log)] == [201, 409, 400, 400]
+    assert "secret" not in log.getvalue()
+
+
+def test_an_internal_error_is_logged_in_full_and_not_shown(
+    rest: RestClient, log: StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> Any:
+        raise RuntimeError("the inner secret")
+
+    monkeypatch.setattr(bootstrap, "stock", broken)
+    response = rest.get("/inventory/A")
+    assert (response.status, response.code) == (500, "INTERNAL_ERROR")
+    assert response.headers["content-type"] == "application/problem+json"
+    assert "secret" not in json.dumps(response.json)
+    (line,) = lines(log)
+    assert line["level"] == "ERROR"
+    assert "the inner secret" in line["exception"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code"),
+    [
+        (faults.throttled, 503, "THROTTLED"),
+        (faults.unavailable, 503, "UNAVAILABLE"),
+        (faults.unreachable, 503, "UNAVAILABLE"),
+    ],
+)
+def test_a_failing_table_has_the_status_for_what_the_caller_can_do(
+    rest: RestClient, script: Scripted, fault: Any, status: int, code: str
+) -> None:
+    script.by_operation["get_item"] = [fault]
+    response = rest.get("/inventory/A")
+    assert (response.status, response.code) == (status, code)
+    assert response.headers.get("retry-after") == ("1" if status == 503 else None)
+
+
+def test_contention_is_reported_with_when_to_retry(rest: RestClient, script: Scripted) -> None:
+    script.by_operation["transact_write_items"] = [faults.Conflict()] * 8
+    response = rest.post("/products", PRODUCT)
+    assert (response.status, response.code, response.headers["retry-after"]) == (503, "CONTENDED", "1")
+
+
+def test_the_functions_request_id_is_used_if_the_gateway_sends_none(rest: RestClient) -> None:
+    event = rest.event("GET", "/products/%20")
+    del event["requestContext"]["requestId"]
+    response = threaded_app()(event, Context())
+    assert json.loads(response["body"])["request_id"] == "lambda-request"
+
+
+def test_a_location_points_to_the_new_product(rest: RestClient) -> None:
+    assert rest.post("/products", PRODUCT).headers["location"] == "/api/products/A"
+
+
+@pytest.mark.parametrize("path", ["/base/products/", None])
+def test_a_location_is_relative_to_the_path_that_was_called(rest: RestClient, path: str | None) -> None:
+    event = rest.event("POST", "/products")
+    event |= {"headers": {"content-type": "application/json"}, "body": json.dumps(PRODUCT)}
+    if path:
+        event["requestContext"]["path"] = path
+    else:
+        del event["requestContext"]["path"]
+    response = threaded_app()(event, Context())
+    assert response["headers"]["Location"] == ("/base/products/A" if path else "/products/A")
+
+
+def test_a_body_with_invalid_encoding_is_refused(rest: RestClient) -> None:
+    event = rest.event("POST", "/products")
+    event |= {"headers": {"content-type": "application/json"}, "body": "a", "isBase64Encoded": True}
+    response = threaded_app()(event, Context())
+    assert (response["statusCode"], json.loads(response["body"])["code"]) == (400, "INVALID_JSON")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/products"),
+        ("PATCH", "/products/A"),
+        ("PUT", "/inventory/A"),
+        ("POST", "/inventory/check"),
+        ("POST", "/inventory/A/adjustments"),
+    ],
+)
+def test_every_call_with_a_body_validates_it_strictly(rest: RestClient, method: str, path: str) -> None:
+    expected = {
+        ('{"a":', "application/json"): (400, "INVALID_JSON"),
+        ("", "application/json"): (400, "INVALID_JSON"),
+        ("{}", None): (400, "VALIDATION_ERROR"),
+        ("{}", "application/json"): (400, "VALIDATION_ERROR"),
+        ("[]", "application/json"): (400, "VALIDATION_ERROR"),
+        ("{}", "text/plain"): (415, "UNSUPPORTED_MEDIA_TYPE"),
+    }
+    responses = {
+        (body, content_type): rest.call(method, path, body, headers={"Content-Type": content_type})
+        for body, content_type in expected
+    }
+    assert {asked: (response.status, response.code) for asked, response in responses.items()} == expected
+
+
+bodies = st.binary(max_size=100) | st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["sku", "name", "price", "items", "quantity", "delta", "reason"]) | st.text(),
+            inner,
+        )
+    ),
+    max_leaves=8,
+).map(lambda value: json.dumps(value).encode())
+
+
+@given(
+    st.sampled_from(
+        [
+            ("POST", "/products"),
+            ("PATCH", "/products/A"),
+            ("PUT", "/inventory/A"),
+            ("POST", "/inventory/check"),
+            ("POST", "/inventory/A/adjustments"),
+        ]
+    ),
+    bodies,
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+def test_arbitrary_bodies_cause_no_internal_error(
+    rest: RestClient, where: tuple[str, str], body: bytes
+) -> None:
+    assert rest.call(*where, body).status < 500
+
+
+class TestContentType:
+    @pytest.mark.parametrize(
+        "content_type", ["application/json", "Application/JSON", "application/json; charset=utf-8"]
+    )
+    def test_json_is_read_whatever_the_parameters_of_its_type(
+        self, rest: RestClient, content_type: str
+    ) -> None:
+        response = rest.call("POST", "/products", PRODUCT, headers={"Content-Type": content_type})
+        assert response.status == 201
+
+    @pytest.mark.parametrize(
+        "content_type", ["text/plain", "application/jsonp", "application/json, text/plain", ""]
+    )
+    def test_another_content_type_is_refused(self, rest: RestClient, content_type: str) -> None:
+        response = rest.call("POST", "/products", PRODUCT, headers={"Content-Type": content_type})
+        assert (response.status, response.code) == (415, "UNSUPPORTED_MEDIA_TYPE")
+
+    def test_a_missing_content_type_is_named(self, rest: RestClient) -> None:
+        response = rest.call("POST", "/products", PRODUCT, headers={"Content-Type": None})
+        assert (response.status, response.fields) == (400, ["Content-Type"])

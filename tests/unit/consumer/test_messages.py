@@ -1,0 +1,371 @@
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.consumer.inbox import read
+from chalicelib.domain.commands import Command, Invalid, Release, Reserve, TooMany
+from chalicelib.errors import Poison
+from tests.support.messages import release, reserve, text, without
+
+OLDEST = datetime(2026, 3, 1, tzinfo=UTC)
+ORDER = reserve("order-1", {"A": 2, "B": 1})
+
+
+def read_json(message: Any) -> Command:
+    return read(text(message), OLDEST)
+
+
+def refused(message: Any) -> dict[str, str]:
+    command = read_json(message)
+    assert isinstance(command, Reserve)
+    assert isinstance(command.refusal, Invalid)
+    assert not command.items
+    return {error.field: error.message for error in command.refusal.errors}
+
+
+def accepted(message: Any) -> Reserve:
+    command = read_json(message)
+    assert isinstance(command, Reserve)
+    assert command.refusal is None
+    return command
+
+
+def with_line(**line: Any) -> dict[str, Any]:
+    return reserve("order-1", {}, items=[{"sku": "A", "quantity": 1, **line}])
+
+
+class TestPoison:
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "",
+            " ",
+            "{",
+            "hello",
+            "{'type': 'ReserveInventory'}",
+            text(ORDER) + "x",
+            text(ORDER)[:-1],
+            "\ufeff" + text(ORDER),
+            "\ud800",
+            '"\ud800"',
+            "\x00",
+            "NaN",
+            '{"type": NaN}',
+            text(ORDER).replace('"quantity": 2', '"quantity": NaN'),
+            text(ORDER).replace('"quantity": 2', '"quantity": Infinity'),
+            text(ORDER).replace('"quantity": 2', '"quantity": -Infinity'),
+            text(ORDER).replace('"order-1"', '"\ud800"'),
+            text(ORDER).replace("customer of", "\\ud800"),
+            "[" * 500_000,
+            '{"type":' * 100_000,
+            '{"x":' + "9" * 5_000 + "}",
+        ],
+        ids=lambda body: ascii(body[:20]),
+    )
+    def test_a_message_that_is_not_json_is_poison(self, body: str) -> None:
+        with pytest.raises(Poison, match="not JSON"):
+            read(body, OLDEST)
+
+    @pytest.mark.parametrize("message", [None, 1, 1.5, True, "text", [], [ORDER]])
+    def test_json_that_is_no_object_is_poison(self, message: Any) -> None:
+        with pytest.raises(Poison, match="not a JSON object"):
+            read_json(message)
+
+    @pytest.mark.parametrize(
+        "kind", ["", "reserveinventory", "InventoryReserved", None, 1, True, ["ReserveInventory"], {"a": 1}]
+    )
+    def test_an_unknown_type_is_poison(self, kind: Any) -> None:
+        with pytest.raises(Poison, match="type"):
+            read_json({**ORDER, "type": kind})
+
+    def test_a_missing_type_is_poison(self) -> None:
+        with pytest.raises(Poison, match="type"):
+            read_json(without(ORDER, "type"))
+
+    @pytest.mark.parametrize("message", [ORDER, release("order-1")])
+    @pytest.mark.parametrize(
+        "order_id",
+        ["", "x" * 129, "a b", "a\n", "a#b", "a/b", "é", "\u0661", "a\x00", None, 1, True, ["a"], {}],
+    )
+    def test_an_invalid_order_id_is_poison(self, message: dict[str, Any], order_id: Any) -> None:
+        with pytest.raises(Poison, match="order_id"):
+            read_json({**message, "order_id": order_id})
+
+    @pytest.mark.parametrize("message", [ORDER, release("order-1")])
+    def test_a_missing_order_id_is_poison(self, message: dict[str, Any]) -> None:
+        with pytest.raises(Poison, match="order_id"):
+            read_json(without(message, "order_id"))
+
+    @pytest.mark.parametrize("message", [ORDER, release("order-1"), reserve("order-1", {})])
+    @pytest.mark.parametrize(
+        "timestamp",
+        [
+            "2026-02-28T23:59:59.999999Z",
+            "2026-03-01T00:59:59+01:00",
+            "2026-02-28T18:59:59-05:00",
+            "0001-01-01T00:00:00+14:00",
+            "0001-01-01T00:00:00+23:59",
+        ],
+    )
+    def test_a_message_older_than_the_records_is_poison(
+        self, message: dict[str, Any], timestamp: str
+    ) -> None:
+        with pytest.raises(Poison, match="older"):
+            read_json({**message, "timestamp": timestamp})
+
+    @pytest.mark.parametrize("field", ["timestamp", "reason"])
+    def test_a_release_with_invalid_fields_is_poison(self, field: str) -> None:
+        with pytest.raises(Poison, match=field):
+            read_json(release("order-1", **{field: 1}))
+
+    def test_a_release_without_a_timestamp_is_poison(self) -> None:
+        with pytest.raises(Poison, match="timestamp"):
+            read_json(without(release("order-1"), "timestamp"))
+
+    def test_the_reason_does_not_echo_the_message(self) -> None:
+        for message in (
+            release("order-1", reason=["a secret"]),
+            release("order-1", timestamp="a secret"),
+            {"type": "a secret", "order_id": "order-1"},
+            {**ORDER, "order_id": "a secret"},
+        ):
+            with pytest.raises(Poison) as caught:
+                read_json(message)
+            assert "a secret" not in str(caught.value)
+
+
+class TestRelease:
+    @pytest.mark.parametrize(
+        "message",
+        [
+            release("order-1"),
+            release("order-1", reason="the customer changed their mind"),
+            release("order-1", reason=None),
+            release("order-1", reason=""),
+            release("order-1", customer_id=5, items="whatever", nested={"unknown": [1]}),
+        ],
+    )
+    def test_a_release_is_read(self, message: dict[str, Any]) -> None:
+        assert read_json(message) == Release("order-1")
+
+
+class TestReserve:
+    def test_a_reserve_is_read(self) -> None:
+        assert read_json(ORDER) == Reserve("order-1", "customer of order-1", {"A": 2, "B": 1})
+
+    def test_entries_of_one_sku_are_added_up_in_the_order_of_their_first(self) -> None:
+        lines = [("B", 1), ("A", 2), ("B", 3), ("A", 1_000_000_000)]
+        command = accepted(
+            reserve("order-1", {}, items=[{"sku": sku, "quantity": units} for sku, units in lines])
+        )
+        assert list(command.items.items()) == [("B", 4), ("A", 1_000_000_002)]
+
+    def test_unknown_fields_are_ignored(self) -> None:
+        message = {**ORDER, "loyalty": {"points": 3}, "": None, "refusal": "x"}
+        message["items"] = [{"sku": "A", "quantity": 2, "gift": True}, {"sku": "B", "quantity": 1, "x": []}]
+        assert read_json(message) == read_json(ORDER)
+
+    @pytest.mark.parametrize("order_id", ["o", "x" * 128, "a.b_c:d-e", "-", ".", "0"])
+    def test_order_ids_at_their_limits_are_accepted(self, order_id: str) -> None:
+        assert accepted(reserve(order_id, {"A": 1})).order_id == order_id
+
+    @pytest.mark.parametrize("sku", ["a", "0", "A" * 64, "a.b_c-d", "Check", "check.", "adjustment"])
+    def test_skus_at_their_limits_are_accepted(self, sku: str) -> None:
+        assert accepted(with_line(sku=sku)).items == {sku: 1}
+
+    @pytest.mark.parametrize(
+        "sku",
+        ["", "A" * 65, ".a", "-a", "_a", "a b", "a\n", "a/b", "é", "check", "adjustments", None, 1, ["A"]],
+    )
+    def test_an_invalid_sku_is_named(self, sku: Any) -> None:
+        assert refused(with_line(sku=sku)).keys() == {"items.0.sku"}
+
+    @pytest.mark.parametrize("quantity", [1, 1_000_000_000])
+    def test_quantities_at_their_limits_are_accepted(self, quantity: int) -> None:
+        assert accepted(with_line(quantity=quantity)).items == {"A": quantity}
+
+    @pytest.mark.parametrize(
+        "quantity",
+        [0, -1, 1_000_000_001, 10**100, 1.0, 1.5, 1e300, True, False, "1", "", None, [1], {"value": 1}],
+    )
+    def test_an_invalid_quantity_is_named(self, quantity: Any) -> None:
+        assert refused(with_line(quantity=quantity)).keys() == {"items.0.quantity"}
+
+    @pytest.mark.parametrize("literal", ["1.0", "1e0", "-0", "0.0", "1E2"])
+    def test_a_number_that_is_not_written_as_a_positive_integer_is_refused(self, literal: str) -> None:
+        body = text(with_line()).replace('"quantity": 1', f'"quantity": {literal}')
+        command = read(body, OLDEST)
+        assert isinstance(command, Reserve)
+        assert isinstance(command.refusal, Invalid)
+
+    @pytest.mark.parametrize("customer_id", ["c", " ", "x" * 256, "😀" * 256, "\u0000", "\uffff", "Ω≈ç"])
+    def test_customers_at_their_limits_are_accepted(self, customer_id: str) -> None:
+        assert accepted(reserve("order-1", {"A": 1}, customer_id=customer_id)).customer_id == customer_id
+
+    @pytest.mark.parametrize("customer_id", ["", "x" * 257, None, 5, True, ["c"], {"id": "c"}])
+    def test_an_invalid_customer_is_named_and_not_kept(self, customer_id: Any) -> None:
+        message = reserve("order-1", {"A": 1}, customer_id=customer_id)
+        assert refused(message).keys() == {"customer_id"}
+        command = read_json(message)
+        assert isinstance(command, Reserve)
+        assert command.customer_id is None
+
+    def test_a_valid_customer_is_kept_when_another_field_is_invalid(self) -> None:
+        command = read_json(reserve("order-1", {}))
+        assert isinstance(command, Reserve)
+        assert command.customer_id == "customer of order-1"
+
+    @pytest.mark.parametrize("items", [[], {}, None, "A", 5, True, {"A": 1}])
+    def test_items_must_be_a_list_that_is_not_empty(self, items: Any) -> None:
+        assert refused(reserve("order-1", {}, items=items)).keys() == {"items"}
+
+    @pytest.mark.parametrize("line", [None, 1, "A", [], ["A", 1], True])
+    def test_a_line_must_be_a_json_object(self, line: Any) -> None:
+        errors = refused(reserve("order-1", {}, items=[{"sku": "A", "quantity": 1}, line]))
+        assert errors == {"items.1": "must be an object"}
+
+    @pytest.mark.parametrize("field", ["customer_id", "items", "timestamp"])
+    def test_a_missing_field_is_named(self, field: str) -> None:
+        assert refused(without(ORDER, field)).keys() == {field}
+
+    def test_every_invalid_field_is_listed(self) -> None:
+        lines = [{"sku": "A", "quantity": 0}, {"quantity": 1}, {"sku": "!", "quantity": "1"}]
+        message = reserve("order-1", {}, items=lines, customer_id="", timestamp="yesterday")
+        assert refused(message).keys() == {
+            "customer_id",
+            "items.0.quantity",
+            "items.1.sku",
+            "items.2.sku",
+            "items.2.quantity",
+            "timestamp",
+        }
+
+    def test_at_most_twenty_errors_are_listed(self) -> None:
+        errors = refused(reserve("order-1", {}, items=[{"sku": "A", "quantity": 0}] * 5_000))
+        assert list(errors) == [f"items.{n}.quantity" for n in range(20)]
+
+    def test_an_error_does_not_echo_the_message(self) -> None:
+        message = reserve(
+            "order-1", {}, items=[{"sku": "!a secret", "quantity": "a secret"}], customer_id=["a secret"]
+        )
+        assert "a secret" not in str(refused(message))
+
+    def test_99_skus_are_accepted(self) -> None:
+        assert len(accepted(reserve("order-1", {f"S{n}": 1 for n in range(99)})).items) == 99
+
+    def test_100_skus_are_too_many_and_none_is_kept(self) -> None:
+        command = read_json(reserve("order-1", {f"S{n}": 1 for n in range(100)}))
+        assert command == Reserve("order-1", "customer of order-1", {}, TooMany(100))
+
+    def test_a_hundred_lines_of_99_skus_are_not_too_many(self) -> None:
+        lines = [{"sku": f"S{n % 99}", "quantity": 1} for n in range(100)]
+        assert len(accepted(reserve("order-1", {}, items=lines)).items) == 99
+
+    def test_an_invalid_field_takes_precedence_over_too_many_skus(self) -> None:
+        message = reserve("order-1", {f"S{n}": 1 for n in range(100)}, customer_id="")
+        assert refused(message).keys() == {"customer_id"}
+
+    def test_the_largest_message_with_one_sku_is_added_up(self) -> None:
+        message = reserve("order-1", {}, items=[{"sku": "A", "quantity": 1_000_000_000}] * 20_000)
+        body = json.dumps(message, separators=(",", ":"))
+        body += " " * (1024 * 1024 - len(body))
+        command = read(body, OLDEST)
+        assert isinstance(command, Reserve)
+        assert command.items == {"A": 20_000 * 1_000_000_000}
+
+    def test_the_largest_message_with_many_skus_is_too_many(self) -> None:
+        message = reserve("order-1", {f"S{n}": 1 for n in range(30_000)})
+        assert read_json(message) == Reserve("order-1", "customer of order-1", {}, TooMany(30_000))
+
+    def test_an_unknown_field_may_be_nested(self) -> None:
+        assert accepted({**ORDER, "unknown": json.loads("[" * 100 + "]" * 100)})
+
+
+class TestTimestamp:
+    @pytest.mark.parametrize(
+        "timestamp",
+        [
+            "2026-03-01T00:00:00Z",
+            "2026-03-01T00:00:00.000000Z",
+            "2026-06-01T12:00:00+00:00",
+            "2026-06-01T12:00:00-11:30",
+            "2026-06-01T12:00:00.123456789Z",
+            "2026-06-01T12:00Z",
+            "2026-06-01 12:00:00Z",
+            "20260601T120000Z",
+            "2026-W23-1T12:00Z",
+            "9999-12-31T23:59:59.999999-23:59",
+        ],
+    )
+    def test_iso_8601_with_an_offset_is_accepted(self, timestamp: str) -> None:
+        assert accepted(reserve("order-1", {"A": 1}, timestamp=timestamp))
+
+    @pytest.mark.parametrize(
+        "timestamp",
+        [
+            "2026-06-01T12:00:00",
+            "2026-06-01",
+            "2026-06-01T12:00:00+25:00",
+            "2026-13-01T12:00:00Z",
+            "2026-02-30T12:00:00Z",
+            "1780315200",
+            "yesterday",
+            "",
+            " 2026-06-01T12:00:00Z",
+            1780315200,
+            1780315200.5,
+            None,
+            True,
+            {"at": "2026-06-01T12:00:00Z"},
+        ],
+    )
+    def test_another_timestamp_is_named(self, timestamp: Any) -> None:
+        assert refused(reserve("order-1", {"A": 1}, timestamp=timestamp)).keys() == {"timestamp"}
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None))
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
+)
+fields = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from(["ReserveInventory", "ReleaseInventory"]) | values,
+        "order_id": st.sampled_from(["o-1"]) | values,
+        "customer_id": st.just("c") | values,
+        "items": st.lists(
+            st.fixed_dictionaries(
+                {}, optional={"sku": st.just("A") | values, "quantity": st.just(1) | values}
+            )
+            | values,
+            max_size=4,
+        )
+        | values,
+        "timestamp": st.just("2026-06-01T12:00:00Z") | st.datetimes().map(str) | values,
+        "reason": values,
+    },
+)
+
+
+class TestArbitraryInput:
+    @given(st.text(st.characters(codec=None)))
+    def test_arbitrary_text_is_poison(self, body: str) -> None:
+        with pytest.raises(Poison):
+            read(body, OLDEST)
+
+    @given(fields, st.booleans())
+    def test_an_arbitrary_object_is_a_command_or_poison(
+        self, message: dict[str, Any], ascii_only: bool
+    ) -> None:
+        try:
+            command = read(json.dumps(message, ensure_ascii=ascii_only), OLDEST)
+        except Poison:
+            return
+        assert command.order_id == message["order_id"]
+        if isinstance(command, Reserve):
+            assert bool(command.items) is (command.refusal is None)
+            assert all(units >= 1 for units in command.items.values())
