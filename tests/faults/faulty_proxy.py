@@ -28,12 +28,17 @@ _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER for 0 s: closing sends RST
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What goes back to the client; with `cut`, the connection breaks in the middle of the body."""
+    """What goes back to the client.
+
+    cut: the connection breaks in the middle of the body.
+    seconds_per_byte: the pause after each byte of the body.
+    """
 
     status: int
     headers: dict[str, str]
     body: bytes
     cut: bool = False
+    seconds_per_byte: float = 0.0
 
 
 class Reset(Exception):
@@ -179,8 +184,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(response.body)))
         self.end_headers()
-        self.wfile.write(response.body[: len(response.body) // 2] if response.cut else response.body)
-        self.wfile.flush()
+        body = response.body[: len(response.body) // 2] if response.cut else response.body
+        step = 1 if response.seconds_per_byte else max(1, len(body))
+        for start in range(0, len(body), step):
+            self.wfile.write(body[start : start + step])
+            self.wfile.flush()
+            self.server.proxy.closing.wait(response.seconds_per_byte)
         if response.cut:
             self._reset()
 

@@ -18,7 +18,7 @@ from local.resources import OMS_QUEUE
 from tests.faults.faulty_proxy import Exchange, Fault, Reset, Response, Script
 
 TOO_LATE_SECONDS: Final = 3.5
-"""More than the read time-out of chalicelib.clients."""
+"""More than the read time-out of chalicelib.bootstrap."""
 
 
 def throttled(exchange: Exchange) -> Response:
@@ -73,6 +73,11 @@ def slow(exchange: Exchange) -> Response:
     return exchange.proceed()
 
 
+def dripping(exchange: Exchange) -> Response:
+    """The response arrives byte by byte, each before the client times out."""
+    return replace(exchange.proceed(), seconds_per_byte=0.2)
+
+
 def timed_out_before_effect(exchange: Exchange) -> NoReturn:
     """The client times out before the effect."""
     exchange.wait(TOO_LATE_SECONDS)
@@ -110,6 +115,17 @@ def partial(exchange: Exchange) -> Response:
     return Response(
         response.status, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(result).encode()
     )
+
+
+def unprocessed(exchange: Exchange) -> Response:
+    """A batch read leaves all keys unprocessed; a transaction conflicts; any other call is throttled."""
+    if exchange.operation == "TransactWriteItems":
+        return conflict(exchange)
+    if exchange.operation != "BatchGetItem":
+        return throttled(exchange)
+    tables = exchange.body["RequestItems"]
+    result = {"Responses": {table: [] for table in tables}, "UnprocessedKeys": tables}
+    return Response(200, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(result).encode())
 
 
 def refused(code: str, status: int) -> Fault:
