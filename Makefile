@@ -3,9 +3,9 @@ SHELL := /bin/sh
 PORT ?= 8000
 AWS_PORT ?= 4566
 SEEDS ?= 1000
-# Of tests at once: much of their time is waiting, so more than there are cores.
+# The number of tests at the same time: more than there are cores, since tests spend much of their time waiting.
 WORKERS ?= 4
-# The first Python on the path that is new enough; choose another with `make PYTHON=…`.
+# The first Python on the path that is new enough; `make PYTHON=…` chooses another.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
@@ -15,11 +15,11 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: venv ## run the whole system here: PORT, AWS_PORT choose ports, RESET=1 starts afresh
+run: venv ## run the whole system on this machine; PORT and AWS_PORT choose ports, RESET=1 deletes its data first
 	@$(BIN)/python -m local --port $(PORT) --aws-port $(AWS_PORT) $(if $(RESET),--reset)
 
 .PHONY: demo
-demo: venv ## play the story of an order, against a stack that runs
+demo: venv ## play the life of an order, on the stack of `make run`
 	@$(BIN)/python -m local.demo
 
 .PHONY: test
@@ -27,33 +27,33 @@ test: venv ## run all tests, with coverage
 	AWS_CALLS=all $(BIN)/pytest -n $(WORKERS) --dist loadscope --cov --cov-report=term
 
 .PHONY: faults
-faults: venv ## run the consumer and REST through half a minute of each kind of fault (about 15 minutes)
+faults: venv ## test the consumer and the REST API under each kind of fault (about 15 minutes)
 	$(BIN)/pytest tests/faults -m "faults or not faults"
 
 .PHONY: simulate
-simulate: venv ## simulate SEEDS histories with faults and crashes, from new seeds on
+simulate: venv ## simulate SEEDS histories with faults and crashes, with new seeds
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
 .PHONY: e2e
-e2e: venv ## run the end-to-end tests, against the stage in the environment if there is one
+e2e: venv ## run the end-to-end tests, on the stage in the environment if there is one
 	$(BIN)/pytest tests/e2e
 
 .PHONY: bench
-bench: venv ## race the consumers and time the API and cold starts (about 40 minutes); see docs/performance.md
+bench: venv ## benchmark the consumers, the API and cold starts (about 40 minutes); see docs/performance.md
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench.concurrency
 	$(BIN)/python -m bench.api
 	$(BIN)/python -m bench.cold
 
 .PHONY: bench-short
-bench-short: venv ## a short run of each benchmark (about 3 minutes)
+bench-short: venv ## run a short form of each benchmark (about 3 minutes)
 	$(BIN)/python -m bench --short
 	$(BIN)/python -m bench.concurrency --short
 	$(BIN)/python -m bench.api --short
 	$(BIN)/python -m bench.cold --short
 
 .PHONY: check
-check: lint types ## lint, check types, run the unit tests
+check: lint types ## check style and types, and run the unit tests
 	$(BIN)/pytest -q tests/unit
 
 .PHONY: lint
@@ -69,7 +69,7 @@ types: venv ## check types
 package: venv ## build what Terraform deploys; print its size and import time
 	@$(BIN)/python -m deploy.package
 
-# Terraform works on a copy, so that no state, backend or provider of a real stage gets in its way.
+# Terraform works on a copy, so that the state, backend and provider of a real stage do not interfere.
 CHECKS := .build/terraform
 CHECKOV := .build/checkov
 
@@ -93,7 +93,7 @@ $(CHECKOV)/installed: deploy/checkov.txt | venv
 	@touch $@
 
 .PHONY: aws-calls
-aws-calls: venv ## record anew which AWS calls each function makes
+aws-calls: venv ## record which AWS calls each function makes
 	AWS_CALLS=write $(BIN)/pytest -n $(WORKERS) --dist loadscope tests/integration
 
 .PHONY: stage-env
@@ -102,24 +102,24 @@ stage-env: ## print the deployed stage's environment, for `make e2e`
 		$(PYTHON) -c 'import json, sys; [print(f"{k}={v}") for k, v in json.load(sys.stdin).items()]'
 
 .PHONY: lock
-lock: venv ## pin what requirements*.in ask for
+lock: venv ## pin the versions of requirements*.in
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
 		requirements.in -o requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
 		requirements-dev.in -o requirements-dev.txt
 
 .PHONY: clean
-clean: ## remove what was made here, the data of `make run` included
+clean: ## remove everything that make created, including the data of `make run`
 	rm -rf .venv .local .build .coverage htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: venv
-venv: .venv/installed ## make the virtual environment
+venv: .venv/installed ## create the virtual environment
 
 .venv/installed: requirements-dev.txt
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed; none was found. Try: make PYTHON=/path/to/python3"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is required, but none was found. Try: make PYTHON=/path/to/python3"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
-		{ echo "The virtual environment could not be made (on Debian and Ubuntu: apt install python3-venv)."; exit 1; }
-	@echo "Installing what requirements-dev.txt asks for …"
+		{ echo "The virtual environment could not be created (on Debian and Ubuntu: apt install python3-venv)."; exit 1; }
+	@echo "Installing the packages of requirements-dev.txt …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
 	@touch $@

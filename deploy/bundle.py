@@ -1,4 +1,4 @@
-"""The zip that Lambda runs: checked, without what is not needed at run time, and always the same bytes."""
+"""The zip that Lambda runs: it is checked, has no unneeded files, and has the same bytes in every build."""
 
 import os
 import shutil
@@ -12,16 +12,16 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 MACHINES: Final = {"arm64": 183, "x86_64": 62}
-"""Lambda's architectures as ELF's e_machine. Source: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html"""
+"""Lambda's architectures as values of ELF's e_machine. Source: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html"""
 
 _NOT_NEEDED: Final = (
     "**/*.pyi",
     "**/py.typed",
     "**/__pycache__",
-    # Amazon Inspector finds vulnerable packages by METADATA; nothing at run time reads the rest.
+    # Amazon Inspector finds vulnerable packages by METADATA; nothing reads the other files at run time.
     "*.dist-info/[!M]*",
     "*.data",
-    # cffi's Python half compiles bindings; cryptography uses only its C half, _cffi_backend.
+    # The Python part of cffi compiles bindings; cryptography uses only the C part, _cffi_backend.
     "cffi",
     "pycparser*",
     "aws_lambda_powertools/event_handler/openapi/swagger_ui",
@@ -29,14 +29,14 @@ _NOT_NEEDED: Final = (
 
 
 class BadBundle(Exception):
-    """Lambda could not run what was packed."""
+    """Lambda could not run the packed application."""
 
 
 def check(tree: Path, requirements: str, architecture: str) -> None:
-    """Prove that every pinned package is in `tree`, with native modules for `architecture` and this Python.
+    """Check that every pinned package is in `tree`, with native modules for `architecture` and this Python.
 
-    Chalice only prints a warning where it finds no wheel, and goes on without the package.
-    Raises `BadBundle`, which names what is missing or built for something else.
+    Chalice prints only a warning if it finds no wheel, and leaves the package out.
+    Raises `BadBundle`, which names the missing package, or the module that is built for another target.
     """
     packed = {
         (canonicalize_name(name), version)
@@ -49,7 +49,7 @@ def check(tree: Path, requirements: str, architecture: str) -> None:
             canonicalize_name(wanted.name),
             version,
         ) not in packed:
-            raise BadBundle(f"{line}: no wheel for {architecture}, so Chalice left it out")
+            raise BadBundle(f"{line}: no wheel for {architecture}, so Chalice left the package out")
     abi = f"cpython-{sys.version_info.major}{sys.version_info.minor}-"
     for module in tree.rglob("*.so"):
         with module.open("rb") as elf:
@@ -59,7 +59,7 @@ def check(tree: Path, requirements: str, architecture: str) -> None:
 
 
 def prune(tree: Path) -> None:
-    """Take out of `tree` what no function needs."""
+    """Remove the files from `tree` that no function needs."""
     for pattern in _NOT_NEEDED:
         for path in list(tree.glob(pattern)):
             if path.is_dir():
@@ -69,13 +69,13 @@ def prune(tree: Path) -> None:
 
 
 def precompile(tree: Path) -> None:
-    """Add bytecode for this Python to `tree`: Lambda's disk is read-only, so every cold start would compile.
+    """Add this Python's bytecode to `tree`: Lambda's disk is read-only, so every cold start would compile.
 
-    The bytecode carries no timestamp and is not checked against the source, which never changes there.
+    The bytecode has no timestamp and is not checked against the source, which never changes on Lambda.
     Source: https://docs.python.org/3/reference/import.html#cached-bytecode-invalidation
     """
     options = ["-q", "--invalidation-mode", "unchecked-hash", "-s", str(tree), "-p", "/var/task", str(tree)]
-    # A process and a hash seed of its own: bytecode can differ with what else is in memory.
+    # A separate process with a fixed hash seed, since bytecode can depend on the memory of its process.
     environment = {"PYTHONHASHSEED": "0", "PATH": os.environ["PATH"]}
     subprocess.run([sys.executable, "-m", "compileall", *options], env=environment, check=True)  # noqa: S603
 
@@ -85,7 +85,7 @@ def write(tree: Path, target: Path) -> None:
     names = sorted(path.relative_to(tree).as_posix() for path in tree.rglob("*") if path.is_file())
     with zipfile.ZipFile(target, "w") as archive:
         for name in names:
-            entry = zipfile.ZipInfo(name)  # its date is 1980-01-01
-            entry.create_system = 3  # Unix, also when built on Windows
+            entry = zipfile.ZipInfo(name)  # dated 1980-01-01
+            entry.create_system = 3  # Unix, even if built on Windows
             entry.external_attr = 0o100644 << 16
             archive.writestr(entry, (tree / name).read_bytes(), zipfile.ZIP_DEFLATED, compresslevel=9)

@@ -1,8 +1,8 @@
 """`make package`: builds the child module that Terraform deploys.
 
-Leaves `terraform/chalice/chalice.tf.json` and `terraform/chalice/deployment.zip`. Chalice works on a copy
-that holds the application and nothing else; the zip is for the Python that runs this and the architecture
-that `.chalice/config.json` names.
+It writes `terraform/chalice/chalice.tf.json` and `terraform/chalice/deployment.zip`. Chalice works on a copy
+of the application alone. The zip is for the Python that runs this module, and for the architecture in
+`.chalice/config.json`.
 """
 
 import hashlib
@@ -21,18 +21,18 @@ from deploy import bundle, probe, template
 ROOT: Final = Path(__file__).resolve().parents[1]
 MODULE: Final = ROOT / "terraform" / "chalice"
 STAGE: Final = "terraform"
-"""The stage of `.chalice/config.json` for Terraform.
+"""The name of the Chalice stage in `.chalice/config.json`.
 
-Chalice insists on a name for its own stage and on a role; `deploy.template` drops both.
+Chalice requires a stage name and a role; `deploy.template` removes both.
 """
 
 
 class ChaliceFailed(Exception):
-    """`chalice package` did not do its work."""
+    """`chalice package` failed."""
 
 
 def copy_application(target: Path, *, requirements: bool = True) -> None:
-    """Copy to `target` what Chalice packs; without `requirements` it needs no network."""
+    """Copy what Chalice packs to `target`; without `requirements`, Chalice needs no network."""
     shutil.copy(ROOT / "app.py", target)
     shutil.copytree(ROOT / "chalicelib", target / "chalicelib", ignore=shutil.ignore_patterns("__pycache__"))
     (target / ".chalice").mkdir()
@@ -42,33 +42,33 @@ def copy_application(target: Path, *, requirements: bool = True) -> None:
 
 
 def run_chalice(project: Path, out: Path) -> dict[str, Any]:
-    """Run `chalice package` on `project`; returns its template, and leaves `deployment.zip` in `out`.
+    """Run `chalice package` on `project`, write `deployment.zip` to `out`, and return the template.
 
     Raises `ChaliceFailed` with what Chalice printed.
     """
     chalice = Path(sys.executable).with_name("chalice")
     command = [str(chalice), "package", "--pkg-format", "terraform", "--stage", STAGE, str(out)]
-    # Chalice wants a region, though nothing that it writes for Terraform holds one.
+    # Chalice requires a region, although nothing that it writes for Terraform contains one.
     environment = os.environ | {"AWS_DEFAULT_REGION": "us-east-1", "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(  # noqa: S603
+    result = subprocess.run(  # noqa: S603
         command, cwd=project, env=environment, capture_output=True, text=True, check=False
     )
-    if done.returncode:
-        raise ChaliceFailed(f"chalice package failed:\n{done.stdout}{done.stderr}")
+    if result.returncode:
+        raise ChaliceFailed(f"chalice package failed:\n{result.stdout}{result.stderr}")
     document: dict[str, Any] = json.loads((out / "chalice.tf.json").read_text())
     return document
 
 
 def build(scratch: Path) -> str:
-    """Build the package by way of the empty directory `scratch`; returns a report for people.
+    """Build the package in the empty directory `scratch`; return a text with its size and import time.
 
-    Raises `ChaliceFailed`, `UnknownTemplate` or `BadBundle`, and changes nothing then.
+    Raises `ChaliceFailed`, `UnknownTemplate` or `BadBundle`; then nothing in `terraform/` has changed.
     """
     project, out, tree = scratch / "project", scratch / "out", scratch / "tree"
     project.mkdir()
     copy_application(project)
     rewritten = template.rewrite(run_chalice(project, out), __version__)
-    # One zip serves all functions, so they are alike in this.
+    # All functions share one zip, so they have the same architecture and runtime.
     function = next(iter(rewritten["resource"]["aws_lambda_function"].values()))
     (architecture,) = function["architectures"]
     shutil.unpack_archive(out / "deployment.zip", tree)
@@ -85,12 +85,12 @@ def build(scratch: Path) -> str:
         f"{zipped.relative_to(ROOT)}: {size / 1e6:.1f} MB ({unpacked / 1e6:.1f} MB unpacked),"
         f" {function['runtime']} on {architecture}\n"
         f"sha256 {hashlib.sha256(zipped.read_bytes()).hexdigest()}\n"
-        f"import app: {seconds * 1000:.0f} ms of this machine's processor"
+        f"import app: {seconds * 1000:.0f} ms of CPU time on this machine"
     )
 
 
 def main() -> int:
-    """Build the package and print its size and import time; returns the exit status."""
+    """Build the package, print its size and import time, and return the exit status."""
     with tempfile.TemporaryDirectory() as scratch:
         try:
             report = build(Path(scratch))
@@ -98,7 +98,7 @@ def main() -> int:
             sys.stderr.write(f"make package: {failure}\n")
             return 1
         except subprocess.CalledProcessError as failure:
-            sys.stderr.write(f"make package: the packed application does not work:\n{failure.stderr}\n")
+            sys.stderr.write(f"make package: the packed application cannot be imported:\n{failure.stderr}\n")
             return 1
     sys.stdout.write(report + "\n")
     return 0

@@ -1,9 +1,9 @@
-"""Plans a stage with every option used, without AWS: what policy scanners and tests read.
+"""Plans a stage with every option used, without AWS, for the policy scanner and the tests.
 
     python -m deploy.planned MODULE > plan.json
 
-`terraform plan` would ask AWS, and does not know the policies before everything else is made. So this takes
-the state that `terraform test` reaches with a mocked provider, and writes it down as a plan.
+`terraform plan` would call AWS, and does not know the policies before the other resources exist. So this
+module takes the state that `terraform test` creates with a mocked provider, and writes it as a plan.
 """
 
 import json
@@ -15,22 +15,23 @@ _TEST: Final = "tests/options.tftest.hcl"
 
 
 class NoState(Exception):
-    """`terraform test` did not reach a state."""
+    """`terraform test` created no state."""
 
 
 def plan(module: str) -> dict[str, Any]:
-    """The stage of `tests/options.tftest.hcl` as a plan that makes all of it.
+    """Return the stage of `tests/options.tftest.hcl` as a plan that creates all its resources.
 
-    `module`: directory of the root module, initialized. Raises `NoState` with what Terraform said.
+    `module`: the directory of the root module, after `terraform init`. Raises `NoState` with what Terraform
+    printed.
     Source: https://developer.hashicorp.com/terraform/internals/json-format
     """
     command = ["terraform", f"-chdir={module}", "test", "-json", "-verbose", f"-filter={_TEST}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    events = [json.loads(line) for line in done.stdout.splitlines()]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    events = [json.loads(line) for line in result.stdout.splitlines()]
     states = [event["test_state"] for event in events if event["type"] == "test_state"]
-    if done.returncode or not states:
-        said = "\n".join(event["@message"] for event in events)
-        raise NoState(f"terraform test failed:\n{said}\n{done.stderr}")
+    if result.returncode or not states:
+        messages = "\n".join(event["@message"] for event in events)
+        raise NoState(f"terraform test failed:\n{messages}\n{result.stderr}")
     values = _without_nulls(states[-1]["root_module"])
     return {
         "format_version": "1.2",
@@ -41,13 +42,13 @@ def plan(module: str) -> dict[str, Any]:
 
 
 def resources(values: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every resource and data source of a module's `values`, those of its child modules included."""
+    """Return every resource and data source in a module's `values`, including its child modules."""
     children = [resource for child in values.get("child_modules", ()) for resource in resources(child)]
     return [*values.get("resources", ()), *children]
 
 
 def _without_nulls(value: Any) -> Any:
-    """`value` less the members that are null: in a plan, what is not set is not there."""
+    """Return `value` without null members, since a plan does not contain what is not set."""
     if isinstance(value, dict):
         return {key: _without_nulls(member) for key, member in value.items() if member is not None}
     return [_without_nulls(member) for member in value] if isinstance(value, list) else value

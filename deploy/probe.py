@@ -1,4 +1,4 @@
-"""Imports the packed application here, to prove that nothing is missing and to time cold starts."""
+"""Imports the packed application on this machine, to prove that nothing is missing and to time the import."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 _TRIES: Final = 5
-# What Lambda's Python runtime brings along.
+# Packages that are part of Lambda's Python runtime.
 _RUNTIME: Final = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six.py", "urllib3")
 _PROBE: Final = """
 import sys, time
@@ -29,11 +29,11 @@ jwt.decode(jwt.encode({}, key, "ES256"), key.public_key(), ["ES256"])
 
 
 def import_seconds(tree: Path, scratch: Path) -> float:
-    """Import everything that `tree` packs, with this machine's native modules in place of Lambda's.
+    """Import every module in `tree`, with this machine's native modules in place of Lambda's.
 
-    Sees nothing of this environment but what Lambda has too. Returns the processor's time for `import app`,
-    in seconds: the least of some fresh processes, since a busy machine only adds to it. Raises
-    `CalledProcessError` if something cannot be imported.
+    The imports find only packages that Lambda has too. Returns the CPU time of `import app` in seconds: the
+    lowest of several fresh processes, since a busy machine can only add to it. Raises `CalledProcessError` if
+    an import fails.
     """
     here = Path(sysconfig.get_paths()["platlib"])
     code, runtime = scratch / "code", scratch / "runtime"

@@ -1,9 +1,9 @@
-"""Makes the Terraform JSON that Chalice writes fit for today's Terraform and AWS provider.
+"""Rewrites the Terraform JSON of Chalice for current versions of Terraform and the AWS provider.
 
-Chalice 1.34 asks for Terraform < 1.4 and provider < 5, and uses arguments that provider 6 took away.
-What is gone is dropped here. Every function that Chalice packs gets its arguments from its row in the root
-module, by a loop. What belongs to one trigger stands in `terraform/chalice/chalice_override.tf`.
-Anything that this module does not know stops the build: better than a deployment with a hole.
+Chalice 1.34 requires Terraform < 1.4 and provider < 5, and uses arguments that provider 6 has removed.
+This module removes those. A loop gives every function that Chalice packs the arguments of its row in the root
+module. The arguments of single triggers are in `terraform/chalice/chalice_override.tf`.
+Anything unknown stops the build, so that no deployment lacks a part.
 """
 
 import json
@@ -13,14 +13,14 @@ from typing import Any, Final, NamedTuple
 
 
 class UnknownTemplate(Exception):
-    """Chalice's output is not of the shape that this module was written for."""
+    """Chalice's output does not have the structure that this module was written for."""
 
 
 class Shape(NamedTuple):
-    """What Chalice writes for one type of resource: the names, the arguments kept and those dropped."""
+    """What Chalice writes for one resource type: the names, the arguments to keep and those to drop."""
 
     names: frozenset[str] | None
-    """None: any names."""
+    """None: any name."""
     kept: frozenset[str]
     dropped: frozenset[str] = frozenset()
 
@@ -33,8 +33,8 @@ SHAPES: Final = {
     "aws_lambda_function": Shape(
         names=None,
         kept=_set("architectures filename handler runtime source_code_hash"),
-        # They are the root module's to say, but for the tags: those name Chalice's stage, and one package
-        # serves every environment.
+        # The root module sets these, except for the tags: they name Chalice's stage, and one package serves
+        # every stage.
         dropped=_set("function_name memory_size role tags timeout"),
     ),
     "aws_lambda_event_source_mapping": Shape(
@@ -48,19 +48,19 @@ SHAPES: Final = {
     "aws_api_gateway_rest_api": Shape(
         names=_set("rest_api"),
         kept=_set("body endpoint_configuration name"),
-        # A JSON API has no binary bodies, and with these API Gateway would encode many as Base64.
+        # A JSON API has no binary bodies. With these types, API Gateway would encode many bodies as Base64.
         dropped=_set("binary_media_types"),
     ),
     "aws_api_gateway_deployment": Shape(
         names=_set("rest_api"),
         kept=_set("lifecycle rest_api_id"),
-        # Gone since provider 6: the stage is a resource of its own, in the root module.
+        # Provider 6 has removed these. The API's stage is a separate resource in the root module.
         dropped=_set("stage_description stage_name"),
     ),
 }
 
 KEYS: Final = {"api_handler": "api", "on_sqs_message": "consumer"}
-"""The keys of functions in the root module, where they are not the functions' names in Chalice."""
+"""The keys of functions in the root module, if they differ from the functions' names in Chalice."""
 
 _TOP: Final = _set("data locals output resource terraform")
 _SWAGGER: Final = _set("definitions info paths schemes securityDefinitions swagger")
@@ -72,9 +72,9 @@ _NOT_A_RESOURCE: Final = re.compile(r"var\.|path\.module|filebase64sha256\(|loca
 def rewrite(document: dict[str, Any], version: str) -> dict[str, Any]:
     """Return the resources of `document`, Chalice's `chalice.tf.json`, without what no longer works.
 
-    Each function is complete: settings, role, logs, traces, environment and alias. Outputs are the functions'
-    names and `version`, the application's; versions of Terraform and data sources are left out.
-    Raises `UnknownTemplate` if anything is there that is not expected, or missing that is.
+    Each function is complete: settings, role, logs, traces, environment and alias. The outputs are the
+    functions' names and `version`, the application's version. Versions of Terraform and data sources are left
+    out. Raises `UnknownTemplate` if `document` contains anything unexpected, or lacks anything expected.
     """
     _expect("the template", document, _TOP)
     found = document["resource"]
@@ -94,7 +94,7 @@ def rewrite(document: dict[str, Any], version: str) -> dict[str, Any]:
     functions = resources["aws_lambda_function"]
     keys = {name: KEYS.get(name, name) for name in sorted(functions)}
     if len(set(keys.values())) < len(keys):
-        raise UnknownTemplate(f"two functions have the same key: {keys}; give one another name")
+        raise UnknownTemplate(f"two functions have the same key: {keys}; rename one of them")
     for name, key in keys.items():
         functions[name] |= _settings(key)
     resources["aws_lambda_alias"] = {name: _alias(name) for name in keys}
@@ -116,12 +116,12 @@ def rewrite(document: dict[str, Any], version: str) -> dict[str, Any]:
     }
     for reference in _REFERENCE.findall(json.dumps(rewritten)):
         if not _resolves(reference, resources):
-            raise UnknownTemplate(f"Chalice refers to {reference!r}, which this module leaves out")
+            raise UnknownTemplate(f"Chalice refers to {reference!r}, which deploy/template.py leaves out")
     return rewritten
 
 
 def _settings(key: str) -> dict[str, Any]:
-    """The arguments that the root module's row `key` decides."""
+    """The arguments that come from the row `key` of the root module."""
 
     def setting(name: str) -> str:
         return f'${{var.functions["{key}"].{name}}}'
@@ -145,10 +145,10 @@ def _settings(key: str) -> dict[str, Any]:
 
 
 def _alias(name: str) -> dict[str, str]:
-    """The alias `live`: it names the version that the last deployment published.
+    """The alias `live` of the version that the last deployment published.
 
-    API Gateway, the event source mapping and the permissions go by the function itself, its newest code: who
-    calls by alias, and what a deployment then shifts, is a decision of its own (docs/decisions/0023).
+    API Gateway, the event source mapping and the permissions do not use the alias: they call the function,
+    which runs its newest code. Calls by alias would be a separate decision (docs/decisions/0023).
     """
     return {
         "name": "live",
@@ -158,7 +158,7 @@ def _alias(name: str) -> dict[str, str]:
 
 
 def _swagger(local_values: dict[str, str]) -> str:
-    """The API's definition, its keys sorted, so that it changes only when the API does."""
+    """The API's definition with sorted keys, so that it changes only if the API changes."""
     _expect("locals", local_values, {"chalice_api_swagger"})
     swagger = json.loads(local_values["chalice_api_swagger"])
     _expect("the API's definition", swagger, _SWAGGER | {_BINARY_TYPES})
@@ -167,7 +167,7 @@ def _swagger(local_values: dict[str, str]) -> str:
 
 
 def _resolves(reference: str, resources: Mapping[str, Collection[str]]) -> bool:
-    """Whether `reference` is to something in the module: one of `resources` by type and name, or a value."""
+    """Whether `reference` leads to something in the module: one of `resources`, or a value."""
     kind, _, rest = reference.partition(".")
     return rest.partition(".")[0] in resources.get(kind, ()) or bool(_NOT_A_RESOURCE.match(reference))
 
@@ -177,5 +177,5 @@ def _expect(where: str, found: Collection[str], expected: Collection[str]) -> No
     if unknown or missing:
         raise UnknownTemplate(
             f"Chalice's output is not as expected in {where}: unknown {unknown}, missing {missing}."
-            " Look what changed, then teach deploy/template.py or terraform/chalice/chalice_override.tf."
+            " Find out what changed, then adapt deploy/template.py or terraform/chalice/chalice_override.tf."
         )

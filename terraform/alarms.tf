@@ -1,4 +1,4 @@
-# What each alarm means, and what to do, is in docs/runbook.md, under the alarm's name.
+# docs/runbook.md explains each alarm, and what to do, under the alarm's name.
 
 resource "aws_sns_topic" "alarms" {
   count = length(var.alarm_emails) > 0 ? 1 : 0
@@ -17,7 +17,7 @@ resource "aws_sns_topic_subscription" "alarms" {
 locals {
   alarm_actions = concat(compact([var.alarm_topic_arn]), aws_sns_topic.alarms[*].arn)
 
-  # Alarms on one metric. Unless said otherwise: the sum of 5 minutes, of which one is enough.
+  # Alarms on one metric. The default is the sum over one period of 5 minutes.
   plain_alarms = merge(
     {
       dlq-not-empty = {
@@ -27,10 +27,11 @@ locals {
         threshold   = 1, period = 60
       }
       dlq-expiring = {
-        description = "Messages in the dead-letter queue come near to being deleted."
+        description = "SQS will soon delete messages in the dead-letter queue."
         namespace   = "AWS/SQS", metric = "ApproximateAgeOfOldestMessage", statistic = "Maximum"
         dimensions  = { QueueName = aws_sqs_queue.dlq.name }
-        # A dead letter keeps its age, but this metric counts from its arrival: as much time again is left.
+        # SQS counts the retention of a dead letter from its first send, but this metric from its arrival in the
+        # dead-letter queue. At the threshold, at least as much time is left as has passed since the arrival.
         threshold = (local.dlq_retention_seconds - local.queue_retention_seconds) / 2
       }
       oldest-message = {
@@ -40,13 +41,13 @@ locals {
         threshold   = var.alarm_thresholds.oldest_message_seconds, period = 60, periods = 3
       }
       api-5xx = {
-        description = "Calls to the API fail on our side."
+        description = "API requests fail on our side."
         namespace   = "AWS/ApiGateway", metric = "5XXError"
         dimensions  = { ApiName = "${var.name_prefix}-api", Stage = var.api_stage_name }
         threshold   = var.alarm_thresholds.api_5xx
       }
       api-latency = {
-        description = "One call in a hundred takes too long."
+        description = "One API request in a hundred takes too long."
         namespace   = "AWS/ApiGateway", metric = "Latency", percentile = "p99"
         dimensions  = { ApiName = "${var.name_prefix}-api", Stage = var.api_stage_name }
         threshold   = var.alarm_thresholds.api_p99_ms, periods = 3
@@ -62,7 +63,7 @@ locals {
     },
     {
       for key, function in local.functions : "${key}-throttles" => {
-        description = "Lambda has no room to run the function ${function.name}."
+        description = "Lambda refuses to run the function ${function.name}, since the concurrency is used up."
         namespace   = "AWS/Lambda", metric = "Throttles"
         dimensions  = { FunctionName = function.name }
         threshold   = 1
@@ -70,7 +71,7 @@ locals {
     },
   )
 
-  # Alarms on several metrics, m1 and on, and an expression.
+  # Alarms on an expression over several metrics: m1, m2 and so on.
   table_operations = ["BatchExecuteStatement", "BatchGetItem", "DeleteItem", "GetItem", "PutItem", "Scan", "TransactWriteItems", "UpdateItem"]
   tables = {
     product          = aws_dynamodb_table.product.name
@@ -79,9 +80,9 @@ locals {
   }
   computed_alarms = merge(
     {
-      # From the queue's own counters: a consumer that is dead tells nothing, so its metrics cannot show it.
+      # This uses the queue's own counters, since a dead consumer reports no metrics.
       answers-overdue = {
-        description = "Orders wait, but none has been settled for ${var.alarm_thresholds.silent_minutes} minutes."
+        description = "Orders are waiting, but none has been settled for ${var.alarm_thresholds.silent_minutes} minutes."
         expression  = "IF(FILL(m1, 0) + FILL(m2, 0) > 0 AND FILL(m3, 0) == 0, 1, 0)"
         threshold   = 1, period = 60, periods = var.alarm_thresholds.silent_minutes
         metrics = [
@@ -104,7 +105,7 @@ locals {
     },
     {
       for key, name in local.tables : "${replace(key, "_", "-")}-table-errors" => {
-        description = "DynamoDB answers calls on the table ${name} with errors of its own."
+        description = "Requests to the table ${name} fail with internal errors of DynamoDB."
         expression  = join(" + ", [for number in range(length(local.table_operations)) : "FILL(m${number + 1}, 0)"])
         threshold   = 1, period = 300, periods = 1
         metrics = [
@@ -135,7 +136,7 @@ resource "aws_cloudwatch_metric_alarm" "plain" {
   statistic          = try(each.value.percentile, null) == null ? try(each.value.statistic, "Sum") : null
   extended_statistic = try(each.value.percentile, null)
 
-  # With a handful of calls, p99 is the slowest one: not worth a call at night.
+  # With few requests, p99 is the slowest one, which is no reason for an alarm.
   evaluate_low_sample_count_percentiles = try(each.value.percentile, null) == null ? null : "ignore"
 }
 

@@ -12,7 +12,8 @@ resource "aws_api_gateway_stage" "api" {
   access_log_settings {
     destination_arn = aws_cloudwatch_log_group.api.arn
 
-    # Who called what, how it ended and how long it took. No headers: they hold tokens. No query, no body.
+    # The caller, the request, its result and its duration. Headers are left out because they contain tokens, the
+    # query and the body because they are not needed.
     # Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-variables-for-access-logging.html
     format = jsonencode({
       request_id          = "$context.requestId"
@@ -36,7 +37,7 @@ resource "aws_api_gateway_stage" "api" {
     })
   }
 
-  # Without the account's role for logs, which may be the one made here, a stage with logs is refused.
+  # API Gateway refuses a stage with logs if the account has no role for logs. This file may create that role.
   depends_on = [aws_api_gateway_account.this]
 }
 
@@ -50,13 +51,13 @@ resource "aws_api_gateway_method_settings" "all" {
     throttling_rate_limit  = var.api_throttle.rate
     throttling_burst_limit = var.api_throttle.burst
 
-    # Execution logs would show headers and bodies; the access log and the functions' logs say what is needed.
+    # Execution logs would show headers and bodies. The access log and the functions' logs are enough.
     logging_level      = "OFF"
     data_trace_enabled = false
   }
 }
 
-# One per account and region, hence only on request.
+# There is one such setting per account and region, so it is made only if a variable asks for it.
 # Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html
 resource "aws_api_gateway_account" "this" {
   count = var.manage_api_gateway_account ? 1 : 0
@@ -82,7 +83,7 @@ resource "aws_iam_role" "api_gateway_logs" {
   })
 }
 
-# AWS's own policy: API Gateway refuses a role that may do less.
+# This is the policy of AWS, because API Gateway refuses a role with fewer permissions.
 resource "aws_iam_role_policy_attachment" "api_gateway_logs" {
   count = var.manage_api_gateway_account ? 1 : 0
 

@@ -1,4 +1,4 @@
-# One page for the engineer on call: are orders being answered? From top to bottom: the answer, then why.
+# One page for the engineer on call. The top shows whether orders are answered, the rows below show why.
 # Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
 
 locals {
@@ -6,7 +6,7 @@ locals {
   queue    = aws_sqs_queue.inventory.name
   api_name = "${var.name_prefix}-api"
 
-  # Each row's widgets share its width of 24; the metrics are as CloudWatch wants them.
+  # The widgets of a row share its width of 24. The metrics are in CloudWatch's format.
   dashboard_rows = concat(
     [
       {
@@ -19,10 +19,10 @@ locals {
             ]
           },
           {
-            title = "Orders waiting, and in work", view = "singleValue", period = 60
+            title = "Orders waiting and in flight", view = "singleValue", period = 60
             metrics = [
               ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "QueueName", local.queue, { stat = "Maximum", label = "waiting" }],
-              ["AWS/SQS", "ApproximateNumberOfMessagesNotVisible", "QueueName", local.queue, { stat = "Maximum", label = "in work" }],
+              ["AWS/SQS", "ApproximateNumberOfMessagesNotVisible", "QueueName", local.queue, { stat = "Maximum", label = "in flight" }],
             ]
           },
           {
@@ -44,29 +44,29 @@ locals {
         height = 6
         widgets = [
           {
-            title = "Orders in, and settled (a minute)", view = "timeSeries", period = 60
+            title = "Orders received and settled (per minute)", view = "timeSeries", period = 60
             metrics = [
-              ["AWS/SQS", "NumberOfMessagesSent", "QueueName", local.queue, { stat = "Sum", label = "in" }],
+              ["AWS/SQS", "NumberOfMessagesSent", "QueueName", local.queue, { stat = "Sum", label = "received" }],
               ["AWS/SQS", "NumberOfMessagesDeleted", "QueueName", local.queue, { stat = "Sum", label = "settled" }],
-              ["IMS", "MessagesFailed", "service", local.service, { stat = "Sum", label = "to be tried again", color = "#d62728" }],
+              ["IMS", "MessagesFailed", "service", local.service, { stat = "Sum", label = "to be redelivered", color = "#d62728" }],
             ]
           },
           {
-            title = "What became of them (a minute)", view = "timeSeries", period = 60
+            title = "Results of the orders (per minute)", view = "timeSeries", period = 60
             metrics = [
               ["IMS", "OrdersReserved", "service", local.service, { stat = "Sum", label = "reserved" }],
               ["IMS", "OrdersReleased", "service", local.service, { stat = "Sum", label = "released" }],
-              ["IMS", "Duplicates", "service", local.service, { stat = "Sum", label = "came again" }],
+              ["IMS", "Duplicates", "service", local.service, { stat = "Sum", label = "duplicates" }],
               ["IMS", "PoisonMessages", "service", local.service, { stat = "Sum", label = "poison", color = "#d62728" }],
               [{ expression = "SEARCH('{IMS,reason,service} MetricName=\"OrdersRejected\" service=\"${local.service}\"', 'Sum', 60)", id = "rejected", label = "rejected:" }],
             ]
           },
           {
-            title = "Batches: size, groups, tries again", view = "timeSeries", period = 60
+            title = "Batches: size, groups, retries", view = "timeSeries", period = 60
             metrics = [
-              ["IMS", "BatchSize", "service", local.service, { stat = "Average", label = "messages a batch" }],
-              ["IMS", "GroupSize", "service", local.service, { stat = "Average", label = "orders a transaction" }],
-              ["IMS", "Retries", "service", local.service, { stat = "Sum", label = "tries again", color = "#ff7f0e" }],
+              ["IMS", "BatchSize", "service", local.service, { stat = "Average", label = "messages per batch" }],
+              ["IMS", "GroupSize", "service", local.service, { stat = "Average", label = "orders per transaction" }],
+              ["IMS", "Retries", "service", local.service, { stat = "Sum", label = "retries", color = "#ff7f0e" }],
             ]
           },
         ]
@@ -75,9 +75,9 @@ locals {
         height = 6
         widgets = [
           {
-            title = "API: calls (a minute)", view = "timeSeries", period = 60
+            title = "API: requests (per minute)", view = "timeSeries", period = 60
             metrics = [
-              ["AWS/ApiGateway", "Count", "ApiName", local.api_name, "Stage", var.api_stage_name, { stat = "Sum", label = "calls" }],
+              ["AWS/ApiGateway", "Count", "ApiName", local.api_name, "Stage", var.api_stage_name, { stat = "Sum", label = "requests" }],
               ["AWS/ApiGateway", "4XXError", "ApiName", local.api_name, "Stage", var.api_stage_name, { stat = "Sum", label = "4XX", color = "#ff7f0e" }],
               ["AWS/ApiGateway", "5XXError", "ApiName", local.api_name, "Stage", var.api_stage_name, { stat = "Sum", label = "5XX", color = "#d62728" }],
             ]
@@ -104,11 +104,11 @@ locals {
             ]
           },
           {
-            title = "Function ${key}: errors, throttles, runs at once", view = "timeSeries", period = 60
+            title = "Function ${key}: errors, throttles, concurrency", view = "timeSeries", period = 60
             metrics = [
               ["AWS/Lambda", "Errors", "FunctionName", function.name, { stat = "Sum", label = "errors", color = "#d62728" }],
               ["AWS/Lambda", "Throttles", "FunctionName", function.name, { stat = "Sum", label = "throttles", color = "#ff7f0e" }],
-              ["AWS/Lambda", "ConcurrentExecutions", "FunctionName", function.name, { stat = "Maximum", label = "at once" }],
+              ["AWS/Lambda", "ConcurrentExecutions", "FunctionName", function.name, { stat = "Maximum", label = "concurrency" }],
             ]
           },
         ]
@@ -119,21 +119,21 @@ locals {
         height = 6
         widgets = [
           {
-            title = "Tables: write units (a minute)", view = "timeSeries", period = 60
+            title = "Tables: write units (per minute)", view = "timeSeries", period = 60
             metrics = [
               for key, name in local.tables :
               ["AWS/DynamoDB", "ConsumedWriteCapacityUnits", "TableName", name, { stat = "Sum", label = key }]
             ]
           },
           {
-            title = "Tables: read units (a minute)", view = "timeSeries", period = 60
+            title = "Tables: read units (per minute)", view = "timeSeries", period = 60
             metrics = [
               for key, name in local.tables :
               ["AWS/DynamoDB", "ConsumedReadCapacityUnits", "TableName", name, { stat = "Sum", label = key }]
             ]
           },
           {
-            title = "Tables: throttles, conflicts of transactions", view = "timeSeries", period = 60
+            title = "Tables: throttles, transaction conflicts", view = "timeSeries", period = 60
             metrics = [
               for pair in setproduct(keys(local.tables), ["ReadThrottleEvents", "WriteThrottleEvents", "TransactionConflict"]) :
               ["AWS/DynamoDB", pair[1], "TableName", local.tables[pair[0]], { stat = "Sum", label = "${pair[0]} ${pair[1]}" }]
@@ -144,7 +144,7 @@ locals {
     ],
   )
 
-  # The top is for the alarms; below, row by row.
+  # The alarms are at the top, the rows below.
   alarms_height = 4
   dashboard_widgets = concat(
     [{

@@ -1,16 +1,16 @@
 locals {
-  # A row for each function that Chalice packs: its memory (MB) and time-out (seconds) where var.functions has
-  # none, and the least and the longest time-out that it may have.
+  # One row for each function that Chalice packs: the default memory (MB) and time-out (seconds), and the shortest
+  # and longest time-out allowed in var.functions.
   function_defaults = {
-    # API Gateway waits for 29 seconds. The API stops retrying 10 seconds before its limit, so that every route
-    # answers 503 within the function's time: below 12 seconds nothing would be left to retry in.
-    api = { memory_mb = 1024, timeout_seconds = 15, timeout_limits = [12, 29] }
+    # API Gateway waits for 29 seconds. The API stops retrying half-way to its time-out, and responds with 503 one
+    # second before it.
+    api = { memory_mb = 1024, timeout_seconds = 15, timeout_limits = [1, 29] }
 
     # API Gateway waits for 29 seconds.
     authorizer = { memory_mb = 512, timeout_seconds = 10, timeout_limits = [1, 29] }
 
-    # The consumer stops retrying 10 seconds before its limit, to answer which messages failed. Lambda's longest
-    # time-out is 900 seconds.
+    # The consumer stops retrying 10 seconds before its time-out, to report which messages failed. Lambda allows at
+    # most 900 seconds.
     consumer = { memory_mb = 1024, timeout_seconds = 60, timeout_limits = [20, 900] }
   }
 
@@ -30,7 +30,16 @@ locals {
     RECORD_TTL_DAYS             = var.record_ttl_days
   }
 
-  # A row for each function that reads variables of its own.
+  # The environment variables of every function.
+  shared_environment = {
+    POWERTOOLS_SERVICE_NAME = local.service
+
+    # Nothing else limits the look-up of a name, which takes 5 seconds a try by default.
+    # Source: https://man7.org/linux/man-pages/man5/resolv.conf.5.html
+    RES_OPTIONS = "timeout:1 attempts:2"
+  }
+
+  # One row for each function that reads environment variables of its own.
   environments = {
     api = local.stock_environment
 
@@ -51,16 +60,16 @@ resource "aws_cloudwatch_log_group" "function" {
   retention_in_days = var.log_retention_days
 }
 
-# What Chalice packed, with what it cannot say merged in.
+# The functions and the API that Chalice packed.
 module "chalice" {
   source = "./chalice"
 
   functions = {
-    # By way of the policy, so that no function runs before it may do its work.
+    # The loop over the policies makes each function wait for its permissions.
     for key, policy in aws_iam_role_policy.function : key => merge(local.functions[key], {
       role_arn    = aws_iam_role.function[key].arn
       log_group   = aws_cloudwatch_log_group.function[key].name
-      environment = merge({ POWERTOOLS_SERVICE_NAME = local.service }, try(local.environments[key], {}))
+      environment = merge(local.shared_environment, try(local.environments[key], {}))
     })
   }
 

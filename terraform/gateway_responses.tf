@@ -1,4 +1,4 @@
-# What API Gateway answers by itself, in the shape that the application's errors have (RFC 9457).
+# API Gateway's own error responses, in the format of the application's errors (RFC 9457).
 # Source of the types: https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
 
 locals {
@@ -7,11 +7,11 @@ locals {
     unauthorized = { status = 401, code = "UNAUTHORIZED", title = "Unauthorized", detail = "A valid bearer token is required." }
     forbidden    = { status = 403, code = "FORBIDDEN", title = "Forbidden", detail = "The bearer token lacks the scope for this call." }
     no_route     = { status = 404, code = "NOT_FOUND", title = "Not found", detail = "There is no such route." }
-    too_large    = { status = 413, code = "REQUEST_TOO_LARGE", title = "Request too large", detail = "The request is larger than API Gateway takes." }
+    too_large    = { status = 413, code = "REQUEST_TOO_LARGE", title = "Request too large", detail = "The request is larger than API Gateway accepts." }
     not_json     = { status = 415, code = "UNSUPPORTED_MEDIA_TYPE", title = "Unsupported media type", detail = "The body must be JSON." }
     throttled    = { status = 429, code = "THROTTLED", title = "Too many requests", detail = "Too many requests; try again later." }
     internal     = { status = 500, code = "INTERNAL_ERROR", title = "Internal error", detail = "Something went wrong on our side; the request_id finds it in the logs." }
-    timed_out    = { status = 504, code = "INTERNAL_ERROR", title = "Internal error", detail = "No answer in time; the request may have taken effect." }
+    timed_out    = { status = 504, code = "INTERNAL_ERROR", title = "Internal error", detail = "No response in time; the request may have taken effect." }
   }
 
   problem_of = {
@@ -34,7 +34,7 @@ locals {
     UNSUPPORTED_MEDIA_TYPE         = "not_json"
     WAF_FILTERED                   = "forbidden"
 
-    # No route of ours wants an AWS signature: API Gateway asks for one where there is no route.
+    # None of our routes requires an AWS signature. API Gateway asks for one if a route does not exist.
     EXPIRED_TOKEN                = "no_route"
     INVALID_SIGNATURE            = "no_route"
     MISSING_AUTHENTICATION_TOKEN = "no_route"
@@ -64,7 +64,7 @@ locals {
           })
         }
       },
-      # A status here would become that of every 4XX response without one of its own.
+      # A status for DEFAULT_4XX would replace the status of every 4XX response that is not configured here.
       type == "DEFAULT_4XX" ? {} : { statusCode = tostring(local.problems[name].status) },
     )
   }

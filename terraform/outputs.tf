@@ -1,20 +1,20 @@
 output "api_url" {
-  description = "Where the API is; routes such as /products follow."
+  description = "Base URL of the API; routes such as /products follow it."
   value       = aws_api_gateway_stage.api.invoke_url
 }
 
 output "inventory_queue" {
-  description = "Where the OMS sends its orders: URL and ARN of the inventory queue."
+  description = "URL and ARN of the inventory queue, to which the OMS sends its orders."
   value       = { url = aws_sqs_queue.inventory.id, arn = aws_sqs_queue.inventory.arn }
 }
 
 output "dlq" {
-  description = "Where messages end that could not be settled: URL and ARN of the dead-letter queue."
+  description = "URL and ARN of the dead-letter queue, which gets the messages that could not be settled."
   value       = { url = aws_sqs_queue.dlq.id, arn = aws_sqs_queue.dlq.arn }
 }
 
 output "consumer_role_arn" {
-  description = "The role that sends the answers, for the policy of an OMS queue in another account."
+  description = "ARN of the consumer's role, which sends the answers: an OMS queue in another account must allow it."
   value       = aws_iam_role.function["consumer"].arn
 }
 
@@ -34,12 +34,12 @@ output "function_names" {
 }
 
 output "dashboard_url" {
-  description = "The dashboard in the AWS console."
+  description = "URL of the dashboard in the AWS console."
   value       = "https://${var.region}.console.aws.amazon.com/cloudwatch/home?region=${var.region}#dashboards/dashboard/${aws_cloudwatch_dashboard.this.dashboard_name}"
 }
 
 output "environment" {
-  description = "What the e2e tests and scripts need to know of the stage, as environment variables; tokens come from the issuer."
+  description = "Environment variables of the stage for the e2e tests and for scripts; tokens come from the issuer."
   value = {
     AWS_REGION                  = var.region
     AWS_DEFAULT_REGION          = var.region

@@ -1,9 +1,9 @@
-# What each function may do, and nothing else: tests/terraform compares this with the calls that the code makes.
-# A transaction needs the permission of each action in it.
+# The permissions of each function. tests/terraform checks that they are exactly those of the calls that the code
+# makes. A transaction needs the permission of each of its actions.
 # Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
 
 locals {
-  # A row for each function that calls AWS. The authorizer calls only the issuer, for its keys.
+  # One row for each function that calls AWS. The authorizer only fetches the issuer's keys.
   permissions = {
     api = [
       {
@@ -79,7 +79,7 @@ locals {
           Resource = [local.oms_events_queue.arn]
         },
       ],
-      # What sending to a queue with a KMS key takes.
+      # Sending to a queue with a KMS key needs these.
       # Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
       [for key_arn in compact([var.oms_events_queue.kms_key_arn]) : {
         Sid      = "AnswersKey"
@@ -95,7 +95,7 @@ resource "aws_iam_role" "function" {
   for_each = local.functions
 
   name        = "${each.value.name}-role"
-  description = "What the function ${each.value.name} may do"
+  description = "Permissions of the function ${each.value.name}"
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
@@ -123,7 +123,7 @@ resource "aws_iam_role_policy" "function" {
         Resource = ["${aws_cloudwatch_log_group.function[each.key].arn}:*"]
       },
       {
-        # X-Ray has no resources to name.
+        # X-Ray actions do not support resources.
         # Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
         Sid      = "Traces"
         Effect   = "Allow"

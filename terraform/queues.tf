@@ -26,7 +26,7 @@ resource "aws_sqs_queue" "inventory" {
   lifecycle {
     precondition {
       condition     = local.visibility_seconds >= local.least_visibility_seconds
-      error_message = "visibility_timeout_seconds must be at least 6 times the consumer's time-out plus the batch window: ${local.least_visibility_seconds}."
+      error_message = "visibility_timeout_seconds must be at least 6 times the consumer's time-out plus the batch window, which is ${local.least_visibility_seconds}."
     }
   }
 }
@@ -61,7 +61,7 @@ resource "aws_sqs_queue_policy" "inventory" {
         Resource  = aws_sqs_queue.inventory.arn
         Condition = { Bool = { "aws:SecureTransport" = "false" } }
       }],
-      # A statement without principals would be refused.
+      # SQS refuses a statement without principals, so it is left out if there are none.
       [for senders in [var.oms_sender_arns] : {
         Sid       = "OmsSends"
         Effect    = "Allow"
@@ -89,7 +89,7 @@ resource "aws_sqs_queue_policy" "dlq" {
   })
 }
 
-# The OMS owns the queue of the answers: it is looked up, never made.
+# The OMS owns the queue of the answers. It is looked up, never created.
 data "aws_sqs_queue" "oms_events" {
   count = var.oms_events_queue.name == null ? 0 : 1
 

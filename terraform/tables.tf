@@ -1,5 +1,5 @@
 locals {
-  # Seconds that a message can be on its way: in the queue, then, once redriven, in the dead-letter queue.
+  # Seconds for which a message can exist: in the queue, then in the dead-letter queue.
   message_lifetime_seconds = local.queue_retention_seconds + local.dlq_retention_seconds
 }
 
@@ -14,7 +14,7 @@ resource "aws_dynamodb_table" "product" {
     type = "S"
   }
 
-  # The AWS managed key (aws/dynamodb); without this block it would be a key that AWS owns and nobody sees.
+  # This uses the AWS managed key (aws/dynamodb). Without this block, DynamoDB would use a key that AWS owns.
   server_side_encryption {
     enabled = true
   }
@@ -73,9 +73,9 @@ resource "aws_dynamodb_table" "processed_events" {
 
   lifecycle {
     precondition {
-      # The consumer refuses what is older than the TTL less a day.
+      # The consumer refuses messages that are older than the TTL less a day.
       condition     = (var.record_ttl_days - 1) * 86400 > local.message_lifetime_seconds
-      error_message = "record_ttl_days must be longer, by more than a day, than both queues keep a message (${local.message_lifetime_seconds / 86400} days): a record that is gone lets its order be applied twice."
+      error_message = "record_ttl_days must exceed the time for which both queues keep a message (${local.message_lifetime_seconds / 86400} days) by more than a day: without its record, an order could be applied twice."
     }
   }
 }

@@ -1,4 +1,4 @@
-# The stage as a whole; what belongs to one topic is in variables_*.tf.
+# Variables of the whole stage. Those of single topics are in variables_*.tf.
 
 variable "region" {
   description = "AWS region of the stage, such as eu-central-1."
@@ -11,36 +11,36 @@ variable "region" {
 }
 
 variable "name_prefix" {
-  description = "First part of every name, one for each stage in an account and region: IMS gives IMS-InventoryQueue."
+  description = "First part of every name; each stage in an account and region needs its own. IMS gives IMS-InventoryQueue."
   type        = string
 
   validation {
-    # The longest name, an IAM role's, may have 64 characters.
+    # IAM roles have the longest names, and IAM allows 64 characters.
     condition     = can(regex("^[A-Za-z][A-Za-z0-9-]{0,30}[A-Za-z0-9]$", var.name_prefix))
     error_message = "name_prefix must be 2 to 32 letters, digits and hyphens, start with a letter and not end with a hyphen."
   }
 }
 
 variable "tags" {
-  description = "Tags for every resource, beside Application, Stage and ManagedBy."
+  description = "Tags for every resource, in addition to Application, Stage and ManagedBy."
   type        = map(string)
   default     = {}
 
   validation {
     condition     = !anytrue([for key in keys(var.tags) : startswith(lower(key), "aws:")])
-    error_message = "tags must not start with aws:, which AWS keeps for itself."
+    error_message = "tags must not start with aws:, which is reserved for AWS."
   }
 }
 
 variable "deletion_protection" {
-  description = "Whether the tables refuse to be deleted; switch it off, and apply, before taking a stage down."
+  description = "Whether DynamoDB refuses to delete the tables. To delete a stage, first set this to false and apply."
   type        = bool
   default     = true
   nullable    = false
 }
 
 variable "point_in_time_recovery_days" {
-  description = "How many days back a table can be restored to any second, 1 to 35."
+  description = "Number of days, 1 to 35, for which a table can be restored to any second."
   type        = number
   default     = 35
   nullable    = false
@@ -52,7 +52,7 @@ variable "point_in_time_recovery_days" {
 }
 
 variable "record_ttl_days" {
-  description = "Days for which orders' records are kept: longer than any message can be on its way, and than an order may still be cancelled."
+  description = "Days for which orders' records are kept. An older order cannot be released, and looks like a new one, so records must outlive the messages in both queues."
   type        = number
   default     = 90
   nullable    = false
@@ -64,14 +64,14 @@ variable "record_ttl_days" {
 }
 
 variable "log_level" {
-  description = "Least level of application logs, DEBUG or INFO. Metrics travel as logs of level INFO, so a higher level would lose them."
+  description = "Lowest level of application logs, DEBUG or INFO. Metrics are written as logs of level INFO, so a higher level would lose them."
   type        = string
   default     = "INFO"
   nullable    = false
 
   validation {
     condition     = contains(["DEBUG", "INFO"], var.log_level)
-    error_message = "log_level must be DEBUG or INFO; above INFO, Lambda would drop the metrics."
+    error_message = "log_level must be DEBUG or INFO. With a higher level, Lambda would drop the metrics."
   }
 }
 
@@ -86,6 +86,6 @@ variable "log_retention_days" {
       [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653],
       var.log_retention_days,
     )
-    error_message = "log_retention_days must be a number of days that CloudWatch Logs knows: 1, 3, 5, 7, 14, 30, 60, 90, …, 3653."
+    error_message = "log_retention_days must be a number of days that CloudWatch Logs supports: 1, 3, 5, 7, 14, 30, 60, 90, …, 3653."
   }
 }

@@ -1,5 +1,5 @@
 variable "alarm_topic_arn" {
-  description = "An SNS topic of yours that gets the alarms; null: none."
+  description = "ARN of your own SNS topic for the alarms; null: none."
   type        = string
   default     = null
 
@@ -10,19 +10,19 @@ variable "alarm_topic_arn" {
 }
 
 variable "alarm_emails" {
-  description = "Addresses to mail the alarms to, over a topic that is made for it; each has to confirm once."
+  description = "Mail addresses for the alarms. Terraform creates a topic for them; each address has to confirm once."
   type        = set(string)
   default     = []
   nullable    = false
 
   validation {
     condition     = alltrue([for address in var.alarm_emails : can(regex("^[^@ ]+@[^@ ]+\\.[^@ ]+$", address))])
-    error_message = "alarm_emails must be e-mail addresses."
+    error_message = "alarm_emails must be mail addresses."
   }
 }
 
 variable "alarm_thresholds" {
-  description = "When to raise an alarm: age of the oldest order (seconds), minutes without an answer though orders wait, failed API calls in 5 minutes, p99 latency of the API (ms), throttled table requests in 5 minutes."
+  description = "Thresholds of the alarms: age of the oldest order (seconds), minutes in which orders wait and none is settled, failed API requests in 5 minutes, p99 latency of the API (ms), throttled table requests in 5 minutes."
   type = object({
     oldest_message_seconds = optional(number, 120)
     silent_minutes         = optional(number, 5)

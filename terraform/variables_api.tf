@@ -1,5 +1,5 @@
 variable "auth" {
-  description = "Whose bearer tokens are good: issuer (the token's iss), audience (aud), and the URL of the issuer's keys if it is not <issuer>/.well-known/jwks.json."
+  description = "Issuer (iss) and audience (aud) of valid tokens, and the URL of the issuer's keys if it is not <issuer>/.well-known/jwks.json."
   type = object({
     issuer   = string
     audience = string
@@ -9,7 +9,7 @@ variable "auth" {
 
   validation {
     condition     = startswith(var.auth.issuer, "https://") && length(var.auth.audience) > 0
-    error_message = "auth needs an issuer that starts with https:// and an audience; without them the authorizer denies everyone."
+    error_message = "auth needs an audience, and an issuer that starts with https://. Without them, the authorizer denies everyone."
   }
 
   validation {
@@ -19,7 +19,7 @@ variable "auth" {
 }
 
 variable "api_stage_name" {
-  description = "Name of the API's stage: the first segment of the URL's path."
+  description = "Name of API Gateway's stage: the first segment of the URL's path."
   type        = string
   default     = "v1"
   nullable    = false
@@ -31,7 +31,7 @@ variable "api_stage_name" {
 }
 
 variable "api_throttle" {
-  description = "Most requests to the API: rate (a second, over time) and burst (at once); beyond, API Gateway answers 429."
+  description = "Maximum of API requests: rate (per second, over time) and burst (at once). API Gateway responds to more with 429."
   type = object({
     rate  = optional(number, 500)
     burst = optional(number, 1000)
@@ -46,7 +46,7 @@ variable "api_throttle" {
 }
 
 variable "manage_api_gateway_account" {
-  description = "Whether to set the role with which API Gateway writes logs: one setting per account and region, so true in at most one stage, and only where nothing else sets it."
+  description = "Whether to set the role with which API Gateway writes logs. There is one per account and region, so set this to true in at most one stage, and only if nothing else sets the role."
   type        = bool
   default     = false
   nullable    = false

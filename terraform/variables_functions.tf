@@ -1,5 +1,5 @@
 variable "functions" {
-  description = "By function (api, authorizer and so on): memory (MB; CPU grows with it), time-out (seconds) and reserved concurrency (default: none, small accounts have none to spare). What is not given is in functions.tf."
+  description = "By function (api, authorizer, consumer): memory (MB; more memory brings more CPU), time-out (seconds) and reserved concurrency (default: none, since small accounts cannot spare any). The other defaults are in functions.tf."
   type = map(object({
     memory_mb            = optional(number)
     timeout_seconds      = optional(number)
@@ -10,7 +10,7 @@ variable "functions" {
 
   validation {
     condition     = length(setsubtract(keys(var.functions), keys(local.function_defaults))) == 0
-    error_message = "functions may have the keys ${join(", ", keys(local.function_defaults))}, and no others."
+    error_message = "functions may have only the keys ${join(", ", keys(local.function_defaults))}."
   }
 
   validation {
@@ -22,12 +22,12 @@ variable "functions" {
   }
 
   validation {
-    # A range holds whole numbers only.
+    # A range contains only whole numbers.
     condition = alltrue([
       for key, row in local.function_defaults :
       contains(range(row.timeout_limits[0], row.timeout_limits[1] + 1), coalesce(try(var.functions[key].timeout_seconds, null), row.timeout_seconds))
     ])
-    error_message = "timeout_seconds must be a whole number: ${join(", ", [for key, row in local.function_defaults : "${row.timeout_limits[0]} to ${row.timeout_limits[1]} for ${key}"])}. API Gateway waits for 29 seconds; the API and the consumer stop retrying 10 seconds before their limit, to answer in time."
+    error_message = "timeout_seconds must be a whole number: ${join(", ", [for key, row in local.function_defaults : "${row.timeout_limits[0]} to ${row.timeout_limits[1]} for ${key}"])}. API Gateway waits for 29 seconds; the consumer stops retrying 10 seconds before its time-out, to report which messages failed."
   }
 
   validation {
@@ -35,12 +35,12 @@ variable "functions" {
       for concurrency in values(var.functions)[*].reserved_concurrency :
       coalesce(concurrency, 1) >= 1 && floor(coalesce(concurrency, 1)) == coalesce(concurrency, 1)
     ])
-    error_message = "reserved_concurrency must be a whole number of at least 1; 0 would switch the function off."
+    error_message = "reserved_concurrency must be a whole number of at least 1. With 0, the function would never run."
   }
 }
 
 variable "batch_size" {
-  description = "Most messages that the consumer gets at once, 1 to 10,000; one transaction settles many orders, so larger is cheaper."
+  description = "Maximum number of messages that the consumer gets at once, 1 to 10,000. A larger batch is cheaper, since one transaction settles many orders."
   type        = number
   default     = 50
   nullable    = false
@@ -52,12 +52,12 @@ variable "batch_size" {
 
   validation {
     condition     = var.batch_size <= 10 || var.batch_window_seconds >= 1
-    error_message = "A batch_size over 10 needs a batch_window_seconds of at least 1: SQS hands out 10 messages at a time."
+    error_message = "A batch_size over 10 needs a batch_window_seconds of at least 1, since one receive returns at most 10 messages."
   }
 }
 
 variable "batch_window_seconds" {
-  description = "Longest wait for a batch to fill, 0 to 300 seconds: it adds to the time to answer while there is little traffic."
+  description = "Longest wait for a batch to fill, 0 to 300 seconds. With little traffic, it adds to the time to answer."
   type        = number
   default     = 1
   nullable    = false
@@ -69,18 +69,18 @@ variable "batch_window_seconds" {
 }
 
 variable "maximum_concurrency" {
-  description = "Most batches settled at the same time, 2 to 1000: a bound on how much consumers conflict on one SKU."
+  description = "Maximum number of batches settled at the same time, 2 to 1000. It limits how often consumers conflict on the same SKUs."
   type        = number
   default     = 5
   nullable    = false
 
   validation {
     condition     = var.maximum_concurrency >= 2 && var.maximum_concurrency <= 1000 && floor(var.maximum_concurrency) == var.maximum_concurrency
-    error_message = "maximum_concurrency must be a whole number from 2 to 1000, which is what Lambda allows."
+    error_message = "maximum_concurrency must be a whole number from 2 to 1000, the limits of Lambda."
   }
 
   validation {
     condition     = var.maximum_concurrency <= coalesce(local.functions.consumer.reserved_concurrency, var.maximum_concurrency)
-    error_message = "maximum_concurrency must not be above the consumer's reserved_concurrency, or Lambda throttles it and messages end in the dead-letter queue."
+    error_message = "maximum_concurrency must not exceed the consumer's reserved_concurrency. Otherwise Lambda throttles the consumer, and messages end in the dead-letter queue."
   }
 }

@@ -1,5 +1,5 @@
 variable "oms_events_queue" {
-  description = "The OMS's queue that gets the answers, by name if it is in this account and region, else by ARN and URL; and the ARN of its KMS key, if it has one. It is the OMS's: nothing here creates or changes it."
+  description = "The OMS's queue of the answers: its name if it is in this account and region, otherwise its ARN and URL; and the ARN of its KMS key if it has one. Terraform never creates or changes this queue."
   type = object({
     name        = optional(string)
     arn         = optional(string)
@@ -30,38 +30,39 @@ variable "oms_events_queue" {
 
   validation {
     condition     = can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+$", coalesce(var.oms_events_queue.kms_key_arn, "arn:aws:kms:a:000000000000:key/k")))
-    error_message = "oms_events_queue.kms_key_arn must be the ARN of a KMS key (not of an alias: IAM does not follow those)."
+    error_message = "oms_events_queue.kms_key_arn must be the ARN of a KMS key (not of an alias, which IAM does not support here)."
   }
 }
 
 variable "oms_sender_arns" {
-  description = "IAM principals of the OMS (roles, users or accounts) that may send to the inventory queue. Needed for other accounts; in this one the OMS's own role can also allow it."
+  description = "IAM principals of the OMS (roles, users or accounts) that may send orders to the inventory queue. Principals of other accounts must be listed; in this account, a policy of the OMS's role can allow it as well."
   type        = list(string)
   default     = []
   nullable    = false
 
   validation {
     condition     = alltrue([for arn in var.oms_sender_arns : can(regex("^arn:aws[a-z-]*:iam::[0-9]{12}:(root|role/.+|user/.+)$", arn))])
-    error_message = "oms_sender_arns must be ARNs of IAM roles, users or account roots: never *, never a service."
+    error_message = "oms_sender_arns must be ARNs of IAM roles, users or account roots, not * or a service."
   }
 }
 
 variable "queue_retention_days" {
-  description = "Days for which the inventory queue keeps a message that is not settled, 1 to 10. What outlives them is lost."
+  description = "Days for which an order may wait for a consumer, 1 to 10. Then SQS deletes it."
   type        = number
   default     = 4
   nullable    = false
 
   validation {
-    # A dead letter keeps its age, so what comes late to the dead-letter queue does not stay there for 14 days.
+    # SQS counts the 14 days of the dead-letter queue from the first send of a message, so a message that arrives
+    # there late is kept for a shorter time.
     # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/setting-up-dead-letter-queue-retention.html
     condition     = var.queue_retention_days >= 1 && var.queue_retention_days <= 10
-    error_message = "queue_retention_days must be 1 to 10, so that a dead letter is kept for 4 days at least."
+    error_message = "queue_retention_days must be 1 to 10, so that a dead letter is kept for at least 4 days."
   }
 }
 
 variable "visibility_timeout_seconds" {
-  description = "Seconds for which a message that the consumer has taken is hidden from others; null: the least that Lambda wants, 6 times the consumer's time-out plus the batch window."
+  description = "Seconds for which a received message stays hidden, so the wait before it is redelivered; null: the minimum for Lambda, 6 times the consumer's time-out plus the batch window."
   type        = number
   default     = null
 
@@ -72,13 +73,13 @@ variable "visibility_timeout_seconds" {
 }
 
 variable "max_receive_count" {
-  description = "How often a message is delivered before it goes to the dead-letter queue, 2 to 1000. AWS advises at least 5: deliveries that are throttled count too."
+  description = "Number of deliveries, 2 to 1000, before a message becomes a dead letter. AWS advises at least 5, since throttled deliveries count too."
   type        = number
   default     = 5
   nullable    = false
 
   validation {
     condition     = var.max_receive_count >= 2 && var.max_receive_count <= 1000
-    error_message = "max_receive_count must be 2 to 1000; 1 would lose messages to the dead-letter queue at the first throttle."
+    error_message = "max_receive_count must be 2 to 1000. With 1, the first throttle would make a message a dead letter."
   }
 }

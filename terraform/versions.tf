@@ -1,11 +1,11 @@
 terraform {
-  # Validations that look at other variables came with 1.9.
+  # Version 1.9 is the first in which a validation can use other variables.
   required_version = ">= 1.9"
 
   required_providers {
     aws = {
       source = "hashicorp/aws"
-      # 6.8 is the first to allow SQS messages of 1 MiB.
+      # Version 6.8 is the first that allows SQS messages of 1 MiB.
       version = ">= 6.8, < 7"
     }
   }

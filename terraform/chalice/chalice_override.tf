@@ -1,5 +1,5 @@
-# What Chalice cannot say about the triggers, merged over its own resources in chalice.tf.json. The functions
-# are complete there: deploy/template.py writes them.
+# Arguments of the triggers that Chalice does not support. Terraform merges them into Chalice's resources in
+# chalice.tf.json. The functions are complete there, since deploy/template.py writes them.
 # Source: https://developer.hashicorp.com/terraform/language/files/override
 
 resource "aws_lambda_event_source_mapping" "on_sqs_message-sqs-event-source" {
@@ -7,7 +7,7 @@ resource "aws_lambda_event_source_mapping" "on_sqs_message-sqs-event-source" {
   batch_size                         = var.consumer.batch_size
   maximum_batching_window_in_seconds = var.consumer.batch_window_seconds
 
-  # The handler answers which messages failed; without this every batch would count as a success.
+  # The handler reports which messages failed. Without this setting, every batch would count as a success.
   function_response_types = ["ReportBatchItemFailures"]
 
   scaling_config {
@@ -15,8 +15,8 @@ resource "aws_lambda_event_source_mapping" "on_sqs_message-sqs-event-source" {
   }
 }
 
-# The gateway responses are part of the definition, not resources of their own: an import overwrites the
-# whole API, so such resources would vanish from it whenever a route changes.
+# The gateway responses are part of the definition and not separate resources: an import overwrites the whole
+# API, so it would delete such resources whenever a route changes.
 # Source: https://github.com/hashicorp/terraform-provider-aws/blob/main/website/docs/r/api_gateway_rest_api.html.markdown (body)
 resource "aws_api_gateway_rest_api" "rest_api" {
   name        = var.api.name
@@ -27,12 +27,12 @@ resource "aws_api_gateway_rest_api" "rest_api" {
     { "x-amazon-apigateway-gateway-responses" = var.api.gateway_responses },
   ))
 
-  # A policy, a method or a response that is not in the definition any more is gone from the API too.
+  # An overwrite deletes every policy, method and response that is no longer in the definition.
   put_rest_api_mode = "overwrite"
 }
 
-# A new snapshot of the API when, and only when, its definition changed. The new one is made before the old
-# one goes (Chalice's lifecycle block), and the stage moves over in between.
+# A new deployment is created only if the API's definition changed. Terraform creates it before it deletes the old
+# one (Chalice's lifecycle block), and moves API Gateway's stage in between.
 resource "aws_api_gateway_deployment" "rest_api" {
   triggers = {
     redeploy = sha1(aws_api_gateway_rest_api.rest_api.body)

@@ -6,19 +6,19 @@ output "rest_api_id" {
 }
 
 output "deployment_id" {
-  description = "Id of the newest deployment of the API, for a stage to serve."
+  description = "Id of the newest deployment of the API, for API Gateway's stage."
   value       = aws_api_gateway_deployment.rest_api.id
 }
 
-# Only for the tests of the root module.
+# These are only for the tests of the root module.
 
 output "api_checksum" {
-  description = "Checksum of the API's definition: a new deployment is made when it changes."
+  description = "Checksum of the API's definition; a change creates a new deployment."
   value       = aws_api_gateway_deployment.rest_api.triggers.redeploy
 }
 
 output "event_source_mapping" {
-  description = "How Lambda reads the queue: batch size, window (seconds), concurrency, and what the handler may answer."
+  description = "How Lambda reads the queue: batch size, window (seconds), concurrency, and the handler's response types."
   value = {
     event_source_arn    = aws_lambda_event_source_mapping.on_sqs_message-sqs-event-source.event_source_arn
     batch_size          = aws_lambda_event_source_mapping.on_sqs_message-sqs-event-source.batch_size

@@ -1,5 +1,5 @@
 variable "functions" {
-  description = "By function: its name, role, log group, memory (MB), time-out (seconds), reserved concurrency (null: none) and environment variables."
+  description = "By function: name, role, log group, memory (MB), time-out (seconds), reserved concurrency (null: none) and environment variables."
   type = map(object({
     name                 = string
     role_arn             = string
@@ -12,12 +12,12 @@ variable "functions" {
 
   validation {
     condition     = toset(keys(var.functions)) == toset(local.packaged_functions)
-    error_message = "Each function in the package needs a row in terraform/functions.tf, and each row a function. In the package are: ${join(", ", local.packaged_functions)}."
+    error_message = "Each function in the package needs a row in terraform/functions.tf, and each row needs a function. The package contains: ${join(", ", local.packaged_functions)}."
   }
 }
 
 variable "consumer" {
-  description = "The queue that the consumer reads, and how: batch size, window in seconds, concurrent batches."
+  description = "ARN of the queue that the consumer reads, batch size, batch window (seconds) and number of concurrent batches."
   type = object({
     queue_arn            = string
     batch_size           = number
@@ -27,7 +27,7 @@ variable "consumer" {
 }
 
 variable "api" {
-  description = "Name of the API, and what API Gateway itself answers, as the value of x-amazon-apigateway-gateway-responses."
+  description = "Name of the API, and API Gateway's own responses as the value of x-amazon-apigateway-gateway-responses."
   type = object({
     name              = string
     gateway_responses = any
@@ -35,6 +35,6 @@ variable "api" {
 }
 
 variable "log_level" {
-  description = "The least level of application logs that Lambda keeps."
+  description = "Lowest level of application logs that Lambda keeps."
   type        = string
 }

@@ -1,4 +1,4 @@
-# A stage to try things on: easy to take down, short memory.
+# A stage for experiments: it is easy to delete, and keeps logs and backups for a short time.
 region      = "eu-central-1"
 name_prefix = "IMS-dev"
 

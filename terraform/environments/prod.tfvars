@@ -1,4 +1,4 @@
-# The OMS lives in an account of its own, and its queue has a KMS key.
+# The OMS is in another account, and its queue has a KMS key.
 region      = "eu-central-1"
 name_prefix = "IMS"
 

@@ -1,4 +1,4 @@
-# The child module: what Chalice packed, as deploy/template.py rewrote it.
+# The child module: Chalice's package, rewritten by deploy/template.py.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -18,11 +18,11 @@ run "made" {
 
   assert {
     condition     = output.function_names == { for key, function in var.functions : key => function.name }
-    error_message = "every function is made, and has its name"
+    error_message = "every function is created and has its name"
   }
 }
 
-# The API is deployed anew when, and only when, its definition changed.
+# The API gets a new deployment only if its definition changed.
 
 run "same_definition" {
   command = plan
@@ -38,7 +38,7 @@ run "same_definition" {
 
   assert {
     condition     = output.api_checksum == run.made.api_checksum
-    error_message = "what is no part of the API's definition does not deploy it anew"
+    error_message = "a change outside the API's definition creates no new deployment"
   }
 }
 
@@ -55,11 +55,11 @@ run "another_definition" {
 
   assert {
     condition     = output.api_checksum != run.made.api_checksum
-    error_message = "another definition deploys the API anew"
+    error_message = "a change of the API's definition creates a new deployment"
   }
 }
 
-# A function and its row go together.
+# Each function needs a row, and each row a function.
 
 run "function_without_a_row" {
   command = plan

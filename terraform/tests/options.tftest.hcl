@@ -37,7 +37,7 @@ variables {
 run "everything" {
   assert {
     condition     = length(data.aws_sqs_queue.oms_events) == 0 && output.environment.OMS_EVENTS_QUEUE_URL == var.oms_events_queue.url
-    error_message = "the OMS's queue in another account is taken as given"
+    error_message = "the OMS's queue in another account is used as given, without a lookup"
   }
 
   assert {
@@ -53,7 +53,7 @@ run "everything" {
       for function in ["api", "authorizer"] :
       !strcontains(aws_iam_role_policy.function[function].policy, "kms:")
     ])
-    error_message = "nobody else may use the key"
+    error_message = "no other function may use the key"
   }
 
   assert {
@@ -61,27 +61,27 @@ run "everything" {
       for statement in jsondecode(aws_sqs_queue_policy.inventory.policy).Statement :
       [statement.Principal, statement.Action, statement.Resource] if statement.Effect == "Allow"
     ]) == jsonencode([[{ AWS = var.oms_sender_arns }, "sqs:SendMessage", aws_sqs_queue.inventory.arn]])
-    error_message = "the OMS's principals may send, and nothing more"
+    error_message = "the OMS's principals may send, and do nothing else"
   }
 
   assert {
     condition     = aws_sqs_queue.inventory.visibility_timeout_seconds == 900 && jsondecode(aws_sqs_queue.inventory.redrive_policy).maxReceiveCount == 10
-    error_message = "visibility and deliveries are as asked"
+    error_message = "the visibility time-out and the number of deliveries are those of the variables"
   }
 
   assert {
     condition     = module.chalice.event_source_mapping.batch_size == 500 && module.chalice.event_source_mapping.maximum_concurrency == 20
-    error_message = "batch size and concurrency are as asked"
+    error_message = "batch size and concurrency are those of the variables"
   }
 
   assert {
     condition     = jsonencode(local.functions.api) == jsonencode({ name = "IMS-api", memory_mb = 1024, timeout_seconds = 12, reserved_concurrency = null })
-    error_message = "a function has what is given, and the defaults for the rest"
+    error_message = "a function has the given values, and the defaults of the others"
   }
 
   assert {
     condition     = !aws_dynamodb_table.product.deletion_protection_enabled && !aws_dynamodb_table.inventory.deletion_protection_enabled && !aws_dynamodb_table.processed_events.deletion_protection_enabled
-    error_message = "the tables can be taken down"
+    error_message = "the tables can be deleted"
   }
 
   assert {

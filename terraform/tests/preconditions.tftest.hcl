@@ -1,4 +1,4 @@
-# Values that do not fit together are refused before anything is made.
+# Terraform refuses values that do not fit together before it creates anything.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -21,7 +21,7 @@ run "visibility_below_six_timeouts" {
   expect_failures = [aws_sqs_queue.inventory]
 }
 
-run "visibility_forgets_the_window" {
+run "visibility_too_short_for_the_window" {
   command = plan
 
   variables {
@@ -32,7 +32,7 @@ run "visibility_forgets_the_window" {
   expect_failures = [aws_sqs_queue.inventory]
 }
 
-run "visibility_forgets_a_longer_timeout" {
+run "visibility_too_short_for_a_longer_timeout" {
   command = plan
 
   variables {
@@ -85,7 +85,7 @@ run "large_batch_without_window" {
   expect_failures = [var.batch_size]
 }
 
-run "concurrency_above_the_reserved" {
+run "concurrency_above_reserved_concurrency" {
   command = plan
 
   variables {

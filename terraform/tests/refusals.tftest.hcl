@@ -1,4 +1,4 @@
-# Values out of bounds are refused before anything is made.
+# Terraform refuses values out of bounds before it creates anything.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -11,7 +11,7 @@ variables {
   auth             = { issuer = "https://login.example.com", audience = "ims" }
 }
 
-run "batch_of_nothing" {
+run "batch_of_zero" {
   command = plan
 
   variables {
@@ -131,11 +131,11 @@ run "api_slower_than_api_gateway_waits" {
   expect_failures = [var.functions]
 }
 
-run "api_without_time_to_retry" {
+run "api_without_time" {
   command = plan
 
   variables {
-    functions = { api = { timeout_seconds = 11 } }
+    functions = { api = { timeout_seconds = 0 } }
   }
 
   expect_failures = [var.functions]
@@ -311,7 +311,7 @@ run "name_prefix_too_long" {
   expect_failures = [var.name_prefix]
 }
 
-run "region_misspelt" {
+run "region_without_code" {
   command = plan
 
   variables {
@@ -341,7 +341,7 @@ run "stage_name_with_a_slash" {
   expect_failures = [var.api_stage_name]
 }
 
-run "no_calls_at_all" {
+run "api_rate_of_zero" {
   command = plan
 
   variables {
@@ -361,7 +361,7 @@ run "alarm_topic_by_name" {
   expect_failures = [var.alarm_topic_arn]
 }
 
-run "alarm_to_nobody" {
+run "alarm_without_mail_address" {
   command = plan
 
   variables {

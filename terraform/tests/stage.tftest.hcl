@@ -1,4 +1,4 @@
-# A stage with the defaults: what must hold whatever else changes.
+# A stage with the defaults.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -29,12 +29,12 @@ run "tables" {
 
   assert {
     condition     = aws_dynamodb_table.product.hash_key == "sku" && aws_dynamodb_table.inventory.hash_key == "sku" && aws_dynamodb_table.processed_events.hash_key == "order_id"
-    error_message = "the keys are those of the contract"
+    error_message = "the tables have the keys of the contract"
   }
 
   assert {
     condition     = one(aws_dynamodb_table.processed_events.ttl).enabled && one(aws_dynamodb_table.processed_events.ttl).attribute_name == "ttl"
-    error_message = "records expire by their attribute ttl"
+    error_message = "records expire at the time in their attribute ttl"
   }
 }
 
@@ -51,7 +51,7 @@ run "queues" {
 
   assert {
     condition     = jsondecode(aws_sqs_queue.inventory.redrive_policy) == { deadLetterTargetArn = aws_sqs_queue.dlq.arn, maxReceiveCount = 5 }
-    error_message = "what cannot be settled goes to the dead-letter queue after 5 deliveries"
+    error_message = "a message that cannot be settled goes to the dead-letter queue after 5 deliveries"
   }
 
   assert {
@@ -61,7 +61,7 @@ run "queues" {
 
   assert {
     condition     = jsondecode(aws_sqs_queue.inventory.redrive_allow_policy).redrivePermission == "denyAll"
-    error_message = "no queue may use the inventory queue for its dead letters"
+    error_message = "no queue may use the inventory queue as its dead-letter queue"
   }
 
   assert {
@@ -76,7 +76,7 @@ run "queues" {
 
   assert {
     condition     = aws_sqs_queue.inventory.max_message_size == 1048576 && aws_sqs_queue.dlq.max_message_size == 1048576
-    error_message = "messages may be as large as SQS takes"
+    error_message = "messages may be as large as SQS allows"
   }
 
   assert {
@@ -84,12 +84,12 @@ run "queues" {
       for policy in [aws_sqs_queue_policy.inventory.policy, aws_sqs_queue_policy.dlq.policy] :
       anytrue([for statement in jsondecode(policy).Statement : statement.Effect == "Deny" && statement.Principal == "*" && statement.Action == "sqs:*" && statement.Condition == { Bool = { "aws:SecureTransport" = "false" } }])
     ])
-    error_message = "both queues refuse calls without TLS"
+    error_message = "both queues refuse requests without TLS"
   }
 
   assert {
     condition     = alltrue([for statement in jsondecode(aws_sqs_queue_policy.inventory.policy).Statement : statement.Effect == "Deny"])
-    error_message = "without named senders, the queue's policy lets nobody in"
+    error_message = "without oms_sender_arns, the queue's policy allows nothing"
   }
 
   assert {
@@ -119,7 +119,7 @@ run "permissions" {
         ]
       ]
     ]))
-    error_message = "only xray:Put* may be allowed on every resource"
+    error_message = "only xray:Put* is allowed on every resource"
   }
 
   assert {
@@ -127,7 +127,7 @@ run "permissions" {
       for statement in jsondecode(aws_iam_role_policy.function["api"].policy).Statement :
       !anytrue([for action in statement.Action : startswith(action, "sqs:")])
     ])
-    error_message = "the API cannot touch a queue"
+    error_message = "the API has no permission for queues"
   }
 
   assert {
@@ -135,39 +135,39 @@ run "permissions" {
       for statement in jsondecode(aws_iam_role_policy.function["consumer"].policy).Statement :
       !contains(statement.Resource, aws_dynamodb_table.product.arn)
     ])
-    error_message = "the consumer cannot touch products"
+    error_message = "the consumer has no permission for products"
   }
 
   assert {
     condition     = toset(jsondecode(aws_iam_role_policy.function["authorizer"].policy).Statement[*].Sid) == toset(["Logs", "Traces"])
-    error_message = "the authorizer has logs and traces only"
+    error_message = "the authorizer has permissions for logs and traces only"
   }
 
   assert {
     condition     = length(toset(values(aws_iam_role.function)[*].name)) == length(local.functions) && alltrue([for role in values(aws_iam_role.function) : jsondecode(role.assume_role_policy).Statement[0].Principal == { Service = "lambda.amazonaws.com" }])
-    error_message = "each function has a role of its own, which only Lambda can take"
+    error_message = "each function has its own role, which only Lambda can assume"
   }
 }
 
 run "functions" {
   assert {
     condition     = output.function_names == { for key in keys(local.functions) : key => "IMS-${key}" }
-    error_message = "the functions carry the stage's names"
+    error_message = "the functions' names start with the stage's prefix"
   }
 
   assert {
     condition     = can(regex("^[0-9]+\\.[0-9]+\\.[0-9]+$", output.version))
-    error_message = "the stage tells the application's version"
+    error_message = "the output version is the application's version"
   }
 
   assert {
     condition     = alltrue([for group in concat(values(aws_cloudwatch_log_group.function), [aws_cloudwatch_log_group.api]) : group.retention_in_days == 30])
-    error_message = "every log is kept for as long as asked"
+    error_message = "every log is kept for log_retention_days"
   }
 
   assert {
     condition     = contains(module.chalice.event_source_mapping.response_types, "ReportBatchItemFailures")
-    error_message = "a batch may fail in part"
+    error_message = "the handler may report single messages of a batch as failed"
   }
 
   assert {
@@ -177,19 +177,19 @@ run "functions" {
 
   assert {
     condition     = module.chalice.event_source_mapping.batch_size == 50 && module.chalice.event_source_mapping.batch_window == 1 && module.chalice.event_source_mapping.maximum_concurrency == 5
-    error_message = "batch size, window and concurrency reach the mapping"
+    error_message = "the mapping has the given batch size, window and concurrency"
   }
 }
 
 run "api" {
   assert {
     condition     = aws_api_gateway_stage.api.xray_tracing_enabled && one(aws_api_gateway_method_settings.all.settings).throttling_rate_limit == 500
-    error_message = "the stage traces and throttles"
+    error_message = "API Gateway's stage traces and throttles"
   }
 
   assert {
     condition     = !strcontains(lower(one(aws_api_gateway_stage.api.access_log_settings).format), "authorization") && !strcontains(one(aws_api_gateway_stage.api.access_log_settings).format, "$context.authorizer.claims")
-    error_message = "the access log holds no tokens"
+    error_message = "the access log contains no tokens"
   }
 
   assert {
@@ -204,7 +204,7 @@ run "api" {
 
   assert {
     condition     = length(aws_api_gateway_account.this) == 0
-    error_message = "the account's settings are left alone unless asked"
+    error_message = "the account's settings are not changed by default"
   }
 }
 
@@ -214,12 +214,12 @@ run "gateway_responses" {
       for response in values(local.gateway_responses) :
       toset(keys(jsondecode(response.responseTemplates["application/json"]))) == toset(["type", "title", "status", "detail", "code", "request_id"])
     ])
-    error_message = "every answer of API Gateway has the members of the application's problems"
+    error_message = "every gateway response has the members of the application's problems"
   }
 
   assert {
     condition     = alltrue([for response in values(local.gateway_responses) : response.responseParameters["gatewayresponse.header.Content-Type"] == "'application/problem+json'"])
-    error_message = "every answer of API Gateway says that it is a problem"
+    error_message = "every gateway response has the content type of a problem"
   }
 
   assert {
@@ -227,7 +227,7 @@ run "gateway_responses" {
       for type, response in local.gateway_responses :
       jsondecode(response.responseTemplates["application/json"]).status == tonumber(response.statusCode) if type != "DEFAULT_4XX"
     ])
-    error_message = "the status in the body is the status of the answer"
+    error_message = "the status in the body is the status of the response"
   }
 
   assert {
@@ -238,12 +238,12 @@ run "gateway_responses" {
       UNAUTHORIZED = "401", ACCESS_DENIED = "403", MISSING_AUTHENTICATION_TOKEN = "404", INVALID_SIGNATURE = "404", REQUEST_TOO_LARGE = "413",
       THROTTLED    = "429", QUOTA_EXCEEDED = "429", AUTHORIZER_FAILURE = "500", INTEGRATION_TIMEOUT = "504"
     }
-    error_message = "each answer has its status; unknown routes are 404"
+    error_message = "each gateway response has its status; unknown routes are 404"
   }
 
   assert {
     condition     = local.gateway_responses["UNAUTHORIZED"].responseParameters["gatewayresponse.header.WWW-Authenticate"] == "'Bearer'"
-    error_message = "401 names the scheme"
+    error_message = "a 401 response names the scheme"
   }
 }
 
@@ -260,26 +260,26 @@ run "operations" {
 
   assert {
     condition     = alltrue([for alarm in concat(values(aws_cloudwatch_metric_alarm.plain), values(aws_cloudwatch_metric_alarm.computed)) : alarm.treat_missing_data == "notBreaching" && length(alarm.alarm_actions) == 0])
-    error_message = "without a topic, alarms ring nowhere; silence alone is no alarm"
+    error_message = "without a topic, alarms notify nobody; missing data raises no alarm"
   }
 
   assert {
     condition     = toset(flatten(aws_cloudwatch_metric_alarm.computed["answers-overdue"].metric_query[*].metric[*].namespace)) == toset(["AWS/SQS"])
-    error_message = "an overdue answer is seen from the queue, which does not die with the consumer"
+    error_message = "the alarm on overdue answers uses the queue's metrics, which a dead consumer cannot stop"
   }
 
   assert {
     condition     = alltrue([for alarm in values(aws_cloudwatch_metric_alarm.computed) : length(alarm.metric_query) <= 10])
-    error_message = "CloudWatch takes 10 metrics an alarm"
+    error_message = "each alarm has at most 10 metrics, CloudWatch's limit"
   }
 
   assert {
     condition     = alltrue([for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : widget.x + widget.width <= 24])
-    error_message = "the dashboard's widgets stand side by side"
+    error_message = "no widget of the dashboard is outside its width of 24"
   }
 
   assert {
     condition     = length(distinct([for widget in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : "${widget.x},${widget.y}"])) == length(jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets)
-    error_message = "no two of the dashboard's widgets cover each other"
+    error_message = "no two widgets of the dashboard have the same position"
   }
 }

@@ -21,7 +21,7 @@ def tree(tmp_path: Path) -> Path:
     tree = tmp_path / "tree"
     for path, content in {
         "app.py": b"ANSWER = 42\n",
-        "chalicelib/core/rules.py": b"LIMITS = frozenset({'a', 'b', 'c'})\n",
+        "chalicelib/domain/rules.py": b"LIMITS = frozenset({'a', 'b', 'c'})\n",
         "left_pad/__init__.py": b"",
         "left_pad/__init__.pyi": b"",
         "left_pad/py.typed": b"",
@@ -53,7 +53,7 @@ def test_a_package_that_chalice_left_out_is_named(tree: Path) -> None:
         bundle.check(tree, REQUIREMENTS + "right-pad==1.0\n", "arm64")
 
 
-def test_another_version_is_as_good_as_none(tree: Path) -> None:
+def test_a_package_of_another_version_counts_as_missing(tree: Path) -> None:
     with pytest.raises(bundle.BadBundle, match=r"left-pad==1\.3\.0: no wheel"):
         bundle.check(tree, "left-pad==1.3.0\n", "arm64")
 
@@ -74,12 +74,12 @@ def test_a_native_module_for_something_else_is_named(tree: Path, module: str, co
         bundle.check(tree, REQUIREMENTS, "arm64")
 
 
-def test_only_what_runs_is_left(tree: Path) -> None:
+def test_prune_keeps_only_the_files_that_run(tree: Path) -> None:
     bundle.prune(tree)
 
     assert files(tree) == {
         "app.py",
-        "chalicelib/core/rules.py",
+        "chalicelib/domain/rules.py",
         "left_pad/__init__.py",
         f"left_pad/fast.{ABI}-aarch64-linux-gnu.so",
         "left_pad-1.2.0.dist-info/METADATA",
@@ -94,7 +94,8 @@ def test_every_source_has_bytecode_that_is_never_checked_against_it(tree: Path) 
     unchecked_hash = 0b01  # PEP 552
     assert all(int.from_bytes(path.read_bytes()[4:8], "little") == unchecked_hash for path in compiled)
     assert (
-        b"/var/task/chalicelib/core/rules.py" in next(tree.glob("chalicelib/core/*/rules.*.pyc")).read_bytes()
+        b"/var/task/chalicelib/domain/rules.py"
+        in next(tree.glob("chalicelib/domain/*/rules.*.pyc")).read_bytes()
     )
     assert not any(str(tree).encode() in path.read_bytes() for path in compiled)
 

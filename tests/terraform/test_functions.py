@@ -8,7 +8,7 @@ READ = {
     "authorizer": {"AUTH_ISSUER", "AUTH_AUDIENCE", "AUTH_JWKS_URL"},
     "consumer": STOCK | {"OMS_EVENTS_QUEUE_URL"},
 }
-"""The variables that each function reads, beside `POWERTOOLS_SERVICE_NAME`, which all read."""
+"""The variables that each function reads, beside those that all read."""
 
 
 def of_kind(planned: Resources, kind: str) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def test_each_function_gets_the_environment_that_it_reads_and_no_other(planned: 
     assert functions.keys() >= READ.keys()
     for key, function in functions.items():
         (environment,) = function["environment"]
-        expected = {"POWERTOOLS_SERVICE_NAME"} | READ.get(key, set())
+        expected = {"POWERTOOLS_SERVICE_NAME", "RES_OPTIONS"} | READ.get(key, set())
         assert set(environment["variables"]) == expected, key
 
 

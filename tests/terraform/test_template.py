@@ -25,7 +25,7 @@ def chalices(written_by_chalice: Template) -> Template:
     return copy.deepcopy(written_by_chalice)
 
 
-def test_what_provider_6_and_todays_terraform_refuse_is_gone(chalices: Template) -> None:
+def test_output_that_terraform_or_provider_6_refuses_is_removed(chalices: Template) -> None:
     rewritten = template.rewrite(chalices, "1.2.3")
 
     assert set(rewritten) == {"locals", "output", "resource"}
@@ -37,7 +37,7 @@ def test_what_provider_6_and_todays_terraform_refuse_is_gone(chalices: Template)
     assert not [gone for gone in ("data.", "binary", "stage_name", "invoke_url", "null_") if gone in text]
 
 
-def test_what_matters_is_kept(chalices: Template) -> None:
+def test_required_output_is_kept(chalices: Template) -> None:
     resources = template.rewrite(chalices, "1.2.3")["resource"]
 
     functions = resources["aws_lambda_function"]
@@ -66,7 +66,7 @@ def test_each_function_is_named_by_its_key_in_the_root_module(chalices: Template
     )
 
 
-def test_the_package_tells_its_version(chalices: Template) -> None:
+def test_the_package_has_its_version_as_output(chalices: Template) -> None:
     assert template.rewrite(chalices, "1.2.3")["output"]["version"]["value"] == "1.2.3"
 
 
@@ -199,7 +199,7 @@ def _at(document: Template, path: str) -> Template:
         ("locals", "other"),
     ],
 )
-def test_what_is_not_known_stops_the_build_by_name(chalices: Template, where: str, key: str) -> None:
+def test_unknown_output_stops_the_build_and_is_named(chalices: Template, where: str, key: str) -> None:
     (_at(chalices, where) if where else chalices)[key] = {}
 
     with pytest.raises(template.UnknownTemplate, match=rf"unknown \['{key}'\]"):
@@ -215,7 +215,7 @@ def test_what_is_not_known_stops_the_build_by_name(chalices: Template, where: st
         ("locals", "chalice_api_swagger"),
     ],
 )
-def test_what_is_missing_stops_the_build_by_name(chalices: Template, where: str, key: str) -> None:
+def test_missing_output_stops_the_build_and_is_named(chalices: Template, where: str, key: str) -> None:
     del _at(chalices, where)[key]
 
     with pytest.raises(template.UnknownTemplate, match=rf"missing \['{key}'\]"):
@@ -225,7 +225,7 @@ def test_what_is_missing_stops_the_build_by_name(chalices: Template, where: str,
 @pytest.mark.parametrize(
     "reference", ["data.aws_region.chalice.name", "aws_lambda_function.other.arn", "aws_sqs_queue.other.arn"]
 )
-def test_a_reference_to_what_is_left_out_stops_the_build(chalices: Template, reference: str) -> None:
+def test_a_reference_to_a_missing_resource_stops_the_build(chalices: Template, reference: str) -> None:
     _at(chalices, "resource/aws_lambda_permission/rest_api_invoke")["function_name"] = f"${{{reference}}}"
 
     with pytest.raises(template.UnknownTemplate, match=re.escape(reference)):
@@ -247,7 +247,7 @@ def test_two_functions_with_one_key_stop_the_build(chalices: Template) -> None:
         template.rewrite(chalices, "1.2.3")
 
 
-def test_what_chalice_complains_about_is_shown(tmp_path: Path) -> None:
+def test_an_error_of_chalice_is_reported(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("import nothing_of_that_name\n")
     (tmp_path / ".chalice").mkdir()
     (tmp_path / ".chalice" / "config.json").write_text(

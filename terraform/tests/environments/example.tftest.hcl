@@ -1,4 +1,4 @@
-# Run with each of environments/*.tfvars: they have all that a stage needs, and it fits together.
+# This runs with each of environments/*.tfvars, to check that it has all values of a stage, and that they fit together.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -7,6 +7,6 @@ mock_provider "aws" {
 run "complete" {
   assert {
     condition     = output.environment.PRODUCT_TABLE_NAME == "${var.name_prefix}-ProductTable"
-    error_message = "the stage is made under its own name"
+    error_message = "the stage's names start with its prefix"
   }
 }

@@ -1,4 +1,4 @@
-# What AWS would make up, in the form that the provider insists on.
+# Values that AWS would generate, in the format that the provider requires.
 
 mock_resource "aws_api_gateway_rest_api" {
   defaults = {
@@ -42,7 +42,7 @@ mock_resource "aws_lambda_function" {
 mock_resource "aws_sns_topic" {
   defaults = {
     arn               = "arn:aws:sns:eu-central-1:111111111111:mock"
-    kms_master_key_id = "" # none, as on AWS, where it would otherwise be made up
+    kms_master_key_id = "" # none, as on AWS; the mock would otherwise generate one
   }
 }
 
@@ -53,7 +53,7 @@ mock_data "aws_sqs_queue" {
   }
 }
 
-# The tables and queues have ARNs of their own, so that policies can be told apart.
+# The tables and queues have different ARNs, so that the tests can tell them apart in policies.
 
 override_resource {
   target = aws_dynamodb_table.product
