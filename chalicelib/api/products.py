@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from chalicelib.api.routing import Call, Reply
 from chalicelib.contracts import requests, responses
@@ -20,7 +21,7 @@ def create(call: Call[requests.CreateProduct], products: ProductStore) -> Reply:
     now = iso(call.deadline.now())
     product = Product(**call.takes.body.model_dump(), created_at=now, updated_at=now)
     stock = products.create(product, call.deadline)
-    location = f"{call.path.rstrip('/')}/{product.sku}"
+    location = f"{call.path.rstrip('/')}/{quote(product.sku, safe='')}"
     return Reply(responses.Product(**_fields(product, stock.quantity)), {"Location": location})
 
 

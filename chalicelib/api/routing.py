@@ -195,7 +195,7 @@ def _collect(parts: Mapping[str, Part], request: HttpRequest, path: Mapping[str,
     for name, part in parts.items():
         if part is Part.PATH:
             # API Gateway and Chalice's local server hand path parameters over as they were sent.
-            found[name] = unquote(path[name])
+            found[name] = _decoded(name, path[name])
         elif part is Part.QUERY and query and name in query:
             found[name] = query.getlist(name)
         elif part is Part.HEADER and name in request.headers:
@@ -203,6 +203,14 @@ def _collect(parts: Mapping[str, Part], request: HttpRequest, path: Mapping[str,
         elif part is Part.BODY:
             found[name] = _json_body(request)
     return found
+
+
+def _decoded(name: str, part: str) -> str:
+    try:
+        return unquote(part, errors="strict")
+    except UnicodeDecodeError as error:
+        invalid = FieldError(name, "must be UTF-8, percent-encoded")
+        raise InvalidInput(f"{name}: {invalid.message}", [invalid]) from error
 
 
 def _json_body(request: HttpRequest) -> Any:

@@ -1,6 +1,7 @@
 """The fields of requests, messages and events, one type each, with its rules."""
 
 import re
+import unicodedata
 from datetime import datetime
 from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation
 from typing import Annotated, Final, Literal
@@ -15,19 +16,81 @@ from pydantic import (
 )
 from pydantic_core import Url
 
-from chalicelib.domain.stock import MAX_QUANTITY, MAX_STOCK
+from chalicelib.domain.stock import CHANGE_PREFIX, MAX_QUANTITY, MAX_STOCK
 
-SKU_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-ORDER_ID_PATTERN: Final = r"^[A-Za-z0-9._:-]{1,128}$"
+SKU_LENGTH: Final = 64
+ORDER_ID_LENGTH: Final = 128
+CUSTOMER_ID_LENGTH: Final = 256
 _ROUTES: Final = frozenset({"check", "adjustments"})
+_ASCII_ID: Final = re.compile(r"[!-~]+(?: [!-~]+)*")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL_BUT_LINES: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _PRICE_DIGITS: Final = 12
 _CENT: Final = Decimal("0.01")
+
+
+def _id(text: str) -> str:
+    """Refuse what cannot be told apart by eye, or does not survive on its way: one rule for all ids.
+
+    Letters and digits of any script, marks, punctuation, symbols and single inner spaces are allowed. Only
+    NFC is taken, so that two spellings of one text cannot be two ids.
+    Sources: https://www.unicode.org/reports/tr44/#General_Category_Values,
+    https://www.unicode.org/reports/tr15/ (NFC)
+    """
+    if _ASCII_ID.fullmatch(text):
+        return text
+    for character in text:
+        category = unicodedata.category(character)
+        if category.startswith("C"):
+            raise ValueError("must not contain control, format, private-use or unassigned characters")
+        if category.startswith("Z") and character != " ":
+            raise ValueError("must not contain white space other than single spaces")
+    if text.startswith(" ") or text.endswith(" ") or "  " in text:
+        raise ValueError("must not begin or end with a space, or contain two spaces in a row")
+    if not unicodedata.is_normalized("NFC", text):
+        raise ValueError("must be in Unicode normal form NFC")
+    return text
+
+
+def _in_path(text: str) -> str:
+    # https://www.rfc-editor.org/rfc/rfc3986#section-5.2.4
+    if text in (".", ".."):
+        raise ValueError("must not be '.' or '..', which a URL cannot contain")
+    return text
 
 
 def _not_a_route(sku: str) -> str:
     if sku in _ROUTES:
         raise ValueError(f"'{sku}' is reserved")
     return sku
+
+
+def is_sku(text: str) -> bool:
+    """Whether `text` may be a SKU."""
+    try:
+        return 0 < len(text) <= SKU_LENGTH and bool(_not_a_route(_in_path(_id(text))))
+    except ValueError:
+        return False
+
+
+def _not_a_change(order_id: str) -> str:
+    if order_id.startswith(CHANGE_PREFIX):
+        raise ValueError(f"must not begin with '{CHANGE_PREFIX}', which is reserved")
+    return order_id
+
+
+def _name(text: str) -> str:
+    if _CONTROL.search(text):
+        raise ValueError("must not contain control characters")
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text
+
+
+def _description(text: str) -> str:
+    if _CONTROL_BUT_LINES.search(text):
+        raise ValueError("must not contain control characters other than line breaks and tabs")
+    return text
 
 
 def _price(value: object) -> Decimal:
@@ -93,14 +156,26 @@ def _time(value: object) -> datetime:
     return time
 
 
-Sku = Annotated[str, StringConstraints(strict=True, pattern=SKU_PATTERN), AfterValidator(_not_a_route)]
-OrderId = Annotated[str, StringConstraints(strict=True, pattern=ORDER_ID_PATTERN)]
-CustomerId = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=256)]
+_Id = AfterValidator(_id)
+Sku = Annotated[
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=SKU_LENGTH),
+    _Id,
+    AfterValidator(_in_path),
+    AfterValidator(_not_a_route),
+]
+OrderId = Annotated[
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=ORDER_ID_LENGTH),
+    _Id,
+    AfterValidator(_not_a_change),
+]
+CustomerId = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=CUSTOMER_ID_LENGTH), _Id]
 Quantity = Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY)]
 StockLevel = Annotated[int, Field(strict=True, ge=0, le=MAX_STOCK)]
 Delta = Annotated[int, Field(strict=True, ge=-MAX_QUANTITY, le=MAX_QUANTITY), AfterValidator(_not_zero)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-Description = Annotated[str, StringConstraints(max_length=4096)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(_name)]
+Description = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_description)]
 ImageUrl = Annotated[str, StringConstraints(max_length=2048), AfterValidator(_web_address)]
 Price = Annotated[Decimal, PlainValidator(_price)]
 PriceNumber = int | float

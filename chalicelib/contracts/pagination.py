@@ -6,15 +6,13 @@ place in a list that they may read anyway.
 """
 
 import hashlib
-import re
 from base64 import b64decode, urlsafe_b64encode
 from typing import Final
 
-from chalicelib.contracts.fields import SKU_PATTERN
+from chalicelib.contracts.fields import is_sku
 from chalicelib.errors import FieldError, InvalidPageToken
 
 _CHECKSUM_BYTES: Final = 9
-_SKU: Final = re.compile(SKU_PATTERN)
 
 
 def encode(listing: str, sku: str) -> str:
@@ -31,7 +29,7 @@ def decode(listing: str, token: str) -> str:
     except ValueError as error:
         raise _refused() from error
     # Encoding the SKU again must give the same token.
-    if not _SKU.fullmatch(sku) or encode(listing, sku) != token:
+    if not is_sku(sku) or encode(listing, sku) != token:
         raise _refused()
     return sku
 

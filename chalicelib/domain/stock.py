@@ -13,6 +13,10 @@ MAX_STOCK: Final = 1_000_000_000_000
 """The most units that a SKU's stock may be set or adjusted to."""
 
 
+CHANGE_PREFIX: Final = "adjustment#"
+"""How the ids of changes begin: orders share their table, and no order id may begin like this."""
+
+
 @dataclass(frozen=True, slots=True)
 class Product:
     """What is sold under a SKU; times are ISO 8601 in UTC."""
@@ -75,12 +79,9 @@ class StoredChange:
 
 
 def change_id(sku: str, unique: IdempotencyKey | str) -> str:
-    """The id of a change's record: made of a caller's idempotency key and the SKU, or of a random text.
-
-    No order id contains a `#`, so no order's record has this id.
-    """
+    """The id of a change's record: made of a caller's idempotency key and the SKU, or of a random text."""
     parts = [unique.principal, sku, unique.text] if isinstance(unique, IdempotencyKey) else [unique]
-    return f"adjustment#{_digest(parts)}"
+    return CHANGE_PREFIX + _digest(parts)
 
 
 def fingerprint(operation: str, *details: str | int | None) -> str:

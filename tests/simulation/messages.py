@@ -113,7 +113,7 @@ def _irregular(rng: Random, at: float, order_id: str, skus: Sequence[str]) -> Om
             ("poison", "{not json"),
             ("poison", '["a", "list"]'),
             ("poison", _body("ShipInventory", order_id, items=[line])),
-            ("poison", _body("ReserveInventory", "no such id!", items=[line])),
+            ("poison", _body("ReserveInventory", "no  such id", items=[line])),
             ("poison", _body("ReserveInventory", order_id, items=[line], timestamp=_OLD)),
             ("poison", _body("ReleaseInventory", order_id, timestamp=_OLD)),
             ("invalid", _body("ReserveInventory", order_id, items=[])),

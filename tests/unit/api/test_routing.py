@@ -95,7 +95,9 @@ def test_a_head_response_has_no_body(rest: RestClient) -> None:
 def test_a_path_is_decoded_once(rest: RestClient) -> None:
     rest.post("/products", PRODUCT)
     assert rest.get("/products/%41").status == 200
-    for path in ("/products/%2541", "/products/a%2Fb", "/products/%ff", "/products/A+B", "/products/%00"):
+    for path in ("/products/%2541", "/products/a%2Fb", "/products/A+B"):
+        assert rest.get(path).status == 404
+    for path in ("/products/%ff", "/products/%00", "/products/%20a", "/products/a%CC%88"):
         response = rest.get(path)
         assert (response.status, response.code, response.fields) == (400, "VALIDATION_ERROR", ["sku"])
 

@@ -39,7 +39,7 @@ def test_messages_are_sorted_by_type_in_order_of_arrival() -> None:
 
 
 def test_poison_is_separated_with_its_reason() -> None:
-    inbox = arrive("{", text(reserve("a", {"A": 1})), text(release("!")))
+    inbox = arrive("{", text(reserve("a", {"A": 1})), text(release(" ")))
     assert [(message.id, str(why)) for message, why in inbox.poison] == [
         ("m0", "the body is not JSON"),
         ("m2", "there is no usable order_id"),

@@ -113,22 +113,39 @@ class TestLargeBatches:
         harness.check()
 
     def test_the_largest_records_stay_under_400_kb_and_within_the_estimate_of_packing(self) -> None:
-        harness = ConsumerHarness({f"{n:02}{'x' * 62}": 1 for n in range(99)})
-        skus = [f"{n:02}{'x' * 62}" for n in range(99)]
+        skus = [f"{n:02}{'😀' * 62}" for n in range(99)]
+        harness = ConsumerHarness(dict.fromkeys(skus, 1))
         customer = "😀" * 256
         batch = [
-            reserve(f"{'r' * 125}{n:03}", dict.fromkeys(skus[:lines], 10**9), customer_id=customer)
+            reserve(f"{'😀' * 125}{n:03}", dict.fromkeys(skus[:lines], 10**9), customer_id=customer)
             for n, lines in enumerate((1, 50, 99))
         ]
-        taken = reserve("t" * 128, dict.fromkeys(skus, 1), customer_id=customer)
-        bad = reserve("i" * 128, {"!": 1}, items=[{"sku": "", "quantity": 0}] * 50, customer_id=customer)
-        assert harness.settle(*batch, taken, bad, release("t" * 128)) == []
-        assert harness.settle(reserve("u" * 128, dict.fromkeys(skus, 1), customer_id=customer)) == []
-        assert harness.settle(release("u" * 128)) == []
+        taken = reserve("😎" * 128, dict.fromkeys(skus, 1), customer_id=customer)
+        bad = reserve("😱" * 128, {"!": 1}, items=[{"sku": "", "quantity": 0}] * 50, customer_id=customer)
+        assert harness.settle(*batch, taken, bad, release("😎" * 128)) == []
+        assert harness.settle(reserve("🤔" * 128, dict.fromkeys(skus, 1), customer_id=customer)) == []
+        assert harness.settle(release("🤔" * 128)) == []
         records = harness.stage.dynamodb.snapshot()[harness.stage.tables.processed_events_table]
         for record in records.values():
             lines = max(
                 len(record["items"]["M"]), 20 if "errors" in record.get("event", {"S": ""})["S"] else 0
             )
             assert size(record) <= RECORD_BYTES + LINE_BYTES * lines
+            assert size(record) < 400_000
+        harness.check()
+
+    def test_orders_that_share_the_longest_skus_fit_into_the_transactions_that_they_are_packed_into(
+        self,
+    ) -> None:
+        skus = [f"{n:02}{'😀' * 62}" for n in range(50)]
+        harness = ConsumerHarness(dict.fromkeys(skus, 10**6))
+        batch = [
+            reserve(f"{'😀' * 125}{n:03}", dict.fromkeys(skus, 10**9), customer_id="😀" * 256)
+            for n in range(50)
+        ]
+        assert harness.settle(*batch) == []
+        transactions = [call for call in harness.script.calls if call.operation == TRANSACT]
+        for call in transactions:
+            puts = [action["Put"]["Item"] for action in call.parameters["TransactItems"] if "Put" in action]
+            assert sum(map(size, puts)) < 4_000_000
         harness.check()

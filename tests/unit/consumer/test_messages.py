@@ -89,7 +89,22 @@ class TestPoison:
     @pytest.mark.parametrize("message", [ORDER, release("order-1")])
     @pytest.mark.parametrize(
         "order_id",
-        ["", "x" * 129, "a b", "a\n", "a#b", "a/b", "é", "\u0661", "a\x00", None, 1, True, ["a"], {}],
+        [
+            "",
+            "x" * 129,
+            " a",
+            "a  b",
+            "a\n",
+            "e\u0301",
+            "\u200b",
+            "a\x00",
+            "adjustment#1",
+            None,
+            1,
+            True,
+            ["a"],
+            {},
+        ],
     )
     def test_an_invalid_order_id_is_poison(self, message: dict[str, Any], order_id: Any) -> None:
         with pytest.raises(Poison, match="order_id"):
@@ -131,7 +146,7 @@ class TestPoison:
             release("order-1", reason=["a secret"]),
             release("order-1", timestamp="a secret"),
             {"type": "a secret", "order_id": "order-1"},
-            {**ORDER, "order_id": "a secret"},
+            {**ORDER, "order_id": "a secret "},
         ):
             with pytest.raises(Poison) as caught:
                 read_json(message)
@@ -169,17 +184,36 @@ class TestReserve:
         message["items"] = [{"sku": "A", "quantity": 2, "gift": True}, {"sku": "B", "quantity": 1, "x": []}]
         assert read_json(message) == read_json(ORDER)
 
-    @pytest.mark.parametrize("order_id", ["o", "x" * 128, "a.b_c:d-e", "-", ".", "0"])
+    @pytest.mark.parametrize(
+        "order_id",
+        ["o", "x" * 128, "😀" * 128, "a.b_c:d-e", "-", ".", "0", "#1001", "SO/2026/0007", "order 12", "é"],
+    )
     def test_order_ids_at_their_limits_are_accepted(self, order_id: str) -> None:
         assert accepted(reserve(order_id, {"A": 1})).order_id == order_id
 
-    @pytest.mark.parametrize("sku", ["a", "0", "A" * 64, "a.b_c-d", "Check", "check.", "adjustment"])
+    @pytest.mark.parametrize(
+        "sku",
+        [
+            "a",
+            "0",
+            "A" * 64,
+            "a.b_c-d",
+            "Check",
+            "check.",
+            "adjustment",
+            "TS 100 XL",
+            "ABC/12",
+            "#42",
+            "Größe-3",
+            "-a",
+        ],
+    )
     def test_skus_at_their_limits_are_accepted(self, sku: str) -> None:
         assert accepted(with_line(sku=sku)).items == {sku: 1}
 
     @pytest.mark.parametrize(
         "sku",
-        ["", "A" * 65, ".a", "-a", "_a", "a b", "a\n", "a/b", "é", "check", "adjustments", None, 1, ["A"]],
+        ["", "A" * 65, " a", "a  b", "a\n", "\u00ad", "e\u0301", ".", "check", "adjustments", None, 1, ["A"]],
     )
     def test_an_invalid_sku_is_named(self, sku: Any) -> None:
         assert refused(with_line(sku=sku)).keys() == {"items.0.sku"}
@@ -202,11 +236,13 @@ class TestReserve:
         assert isinstance(command, Reserve)
         assert isinstance(command.refusal, Invalid)
 
-    @pytest.mark.parametrize("customer_id", ["c", " ", "x" * 256, "😀" * 256, "\u0000", "\uffff", "Ω≈ç"])
+    @pytest.mark.parametrize("customer_id", ["c", "x" * 256, "😀" * 256, "Ω≈ç", "Größe & Söhne, 2. OG"])
     def test_customers_at_their_limits_are_accepted(self, customer_id: str) -> None:
         assert accepted(reserve("order-1", {"A": 1}, customer_id=customer_id)).customer_id == customer_id
 
-    @pytest.mark.parametrize("customer_id", ["", "x" * 257, None, 5, True, ["c"], {"id": "c"}])
+    @pytest.mark.parametrize(
+        "customer_id", ["", " ", "x" * 257, "\u0000", "\uffff", None, 5, True, ["c"], {"id": "c"}]
+    )
     def test_an_invalid_customer_is_named_and_not_kept(self, customer_id: Any) -> None:
         message = reserve("order-1", {"A": 1}, customer_id=customer_id)
         assert refused(message).keys() == {"customer_id"}
@@ -233,7 +269,7 @@ class TestReserve:
         assert refused(without(ORDER, field)).keys() == {field}
 
     def test_every_invalid_field_is_listed(self) -> None:
-        lines = [{"sku": "A", "quantity": 0}, {"quantity": 1}, {"sku": "!", "quantity": "1"}]
+        lines = [{"sku": "A", "quantity": 0}, {"quantity": 1}, {"sku": " ", "quantity": "1"}]
         message = reserve("order-1", {}, items=lines, customer_id="", timestamp="yesterday")
         assert refused(message).keys() == {
             "customer_id",
@@ -250,7 +286,7 @@ class TestReserve:
 
     def test_an_error_does_not_echo_the_message(self) -> None:
         message = reserve(
-            "order-1", {}, items=[{"sku": "!a secret", "quantity": "a secret"}], customer_id=["a secret"]
+            "order-1", {}, items=[{"sku": " a secret", "quantity": "a secret"}], customer_id=["a secret"]
         )
         assert "a secret" not in str(refused(message))
 

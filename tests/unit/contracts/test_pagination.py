@@ -3,10 +3,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.contracts import pagination
-from chalicelib.contracts.fields import SKU_PATTERN
+from chalicelib.contracts.fields import is_sku
 from chalicelib.errors import InvalidPageToken
+from tests.support.ids import ids
 
-skus = st.from_regex(SKU_PATTERN.replace("$", r"\Z"))
+skus = ids(64).filter(is_sku)
 
 
 @given(skus)
@@ -54,7 +55,7 @@ def test_arbitrary_text_is_refused(text: str) -> None:
         pagination.decode("products", text)
 
 
-@pytest.mark.parametrize("sku", ["", "a b", "x" * 65, "ä", "A\n", "x" * 3000])
+@pytest.mark.parametrize("sku", ["", " a", "a  b", "x" * 65, "A\n", "x" * 3000, "."])
 def test_a_forged_token_can_only_name_a_valid_sku(sku: str) -> None:
     with pytest.raises(InvalidPageToken):
         pagination.decode("products", pagination.encode("products", sku))
