@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import from_json
 
+from chalicelib.consumer.body import MAX_ERRORS, read_body
 from chalicelib.contracts.fields import CustomerId, OrderId, Timestamp
 from chalicelib.contracts.messages import ReleaseInventory, ReserveInventory
 from chalicelib.contracts.validation import field_errors
 from chalicelib.domain.commands import MAX_SKUS, Command, Invalid, Release, Reserve, TooMany
-from chalicelib.errors import Poison
+from chalicelib.errors import FieldError, Poison
 
-MAX_ERRORS: Final = 20
-"""The most errors that the answer to an invalid request lists."""
 _T = TypeVar("_T")
 _ORDER_ID: Final[TypeAdapter[str]] = TypeAdapter(OrderId)
 _CUSTOMER_ID: Final[TypeAdapter[str]] = TypeAdapter(CustomerId)
@@ -86,7 +84,7 @@ def read(body: str, oldest: datetime) -> Command:
     `oldest` is the earliest `timestamp` that may still be applied: the record that would tell whether an
     older message was settled may have expired. Raises `Poison` where no answer is possible.
     """
-    message = _object(body)
+    message, errors = read_body(body)
     kind = message.get("type")
     command = COMMANDS.get(kind) if isinstance(kind, str) else None
     if command is None:
@@ -97,25 +95,21 @@ def read(body: str, oldest: datetime) -> Command:
     timestamp = _valid(_TIMESTAMP, message.get("timestamp"))
     if timestamp is not None and timestamp < oldest:
         raise Poison("the message is older than the records that would tell whether it was settled")
-    return command(order_id, message)
+    return command(order_id, message, errors)
 
 
-def _object(body: str) -> dict[str, Any]:
-    try:
-        message = from_json(body, allow_inf_nan=False, cache_strings="keys")
-    except (ValueError, TypeError):  # TypeError: a lone surrogate, which no encoding has
-        raise Poison("the body is not JSON") from None
-    if not isinstance(message, dict):
-        raise Poison("the body is not a JSON object")
-    return message
-
-
-def _reserve(order_id: str, message: Mapping[str, Any]) -> Reserve:
+def _reserve(order_id: str, message: Mapping[str, Any], errors: Sequence[FieldError]) -> Reserve:
     try:
         order = ReserveInventory.model_validate(message)
     except ValidationError as invalid:
+        named = {error.field for error in errors}
+        errors = [
+            *errors,
+            *(error for error in field_errors(invalid, MAX_ERRORS) if error.field not in named),
+        ]
+    if errors:
         customer_id = _valid(_CUSTOMER_ID, message.get("customer_id"))
-        return Reserve(order_id, customer_id, refusal=Invalid(field_errors(invalid, MAX_ERRORS)))
+        return Reserve(order_id, customer_id, refusal=Invalid(tuple(errors[:MAX_ERRORS])))
     items: dict[str, int] = {}
     for line in order.items:
         items[line.sku] = items.get(line.sku, 0) + line.quantity
@@ -124,7 +118,7 @@ def _reserve(order_id: str, message: Mapping[str, Any]) -> Reserve:
     return Reserve(order_id, order.customer_id, items)
 
 
-def _release(order_id: str, message: Mapping[str, Any]) -> Release:
+def _release(order_id: str, message: Mapping[str, Any], _: Sequence[FieldError]) -> Release:
     try:
         ReleaseInventory.model_validate(message)
     except ValidationError as invalid:
@@ -140,8 +134,8 @@ def _valid(adapter: TypeAdapter[_T], value: object) -> _T | None:
         return None
 
 
-COMMANDS: Final[Mapping[str, Callable[[str, Mapping[str, Any]], Command]]] = {
+COMMANDS: Final[Mapping[str, Callable[[str, Mapping[str, Any], Sequence[FieldError]], Command]]] = {
     "ReserveInventory": _reserve,
     "ReleaseInventory": _release,
 }
-"""How to read each type of message, given its order id and its JSON object."""
+"""How to read each type of message, given its order id, its JSON object and the errors found so far."""

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.consumer.body import read_body
 from chalicelib.consumer.inbox import read
 from chalicelib.domain.commands import Command, Invalid, Release, Reserve, TooMany
-from chalicelib.errors import Poison
+from chalicelib.errors import FieldError, Poison
 from tests.support.messages import release, reserve, text, without
 
 OLDEST = datetime(2026, 3, 1, tzinfo=UTC)
@@ -319,6 +320,79 @@ class TestReserve:
 
     def test_an_unknown_field_may_be_nested(self) -> None:
         assert accepted({**ORDER, "unknown": json.loads("[" * 100 + "]" * 100)})
+
+
+def twice(message: dict[str, Any], member: str) -> str:
+    """The text of `message`, with this member of it given twice."""
+    assert text(message).count(member) == 1
+    return text(message).replace(member, f"{member}, {member}")
+
+
+class TestRepeatedKeys:
+    def test_an_order_with_a_repeated_key_is_refused_and_the_field_is_named(self) -> None:
+        body = text(with_line()).replace('"quantity": 1', '"quantity": 1, "quantity": 50')
+        command = read(body, OLDEST)
+        assert isinstance(command, Reserve)
+        assert command.refusal == Invalid((FieldError("items.0.quantity", "must not be given twice"),))
+        assert not command.items
+
+    @pytest.mark.parametrize(
+        ("member", "field"),
+        [
+            ('"customer_id": "customer of order-1"', "customer_id"),
+            ('"items": [{"sku": "A", "quantity": 1}]', "items"),
+            ('"sku": "A"', "items.0.sku"),
+            ('"timestamp": "2099-01-01T00:00:00Z"', "timestamp"),
+            ('"nobody reads": {"x": [1]}', "nobody reads"),
+        ],
+    )
+    def test_each_field_of_an_order_is_refused_if_it_is_given_twice(self, member: str, field: str) -> None:
+        message = {**with_line(), "nobody reads": {"x": [1]}}
+        command = read(twice(message, member), OLDEST)
+        assert isinstance(command, Reserve)
+        assert isinstance(command.refusal, Invalid)
+        assert [error.field for error in command.refusal.errors] == [field]
+
+    @pytest.mark.parametrize("member", ['"type": "ReserveInventory"', '"order_id": "order-1"'])
+    def test_a_message_that_names_its_type_or_its_order_twice_is_poison(self, member: str) -> None:
+        with pytest.raises(Poison, match=r"type|order_id"):
+            read(twice(ORDER, member), OLDEST)
+
+    @pytest.mark.parametrize("key", ['"quantity"', '"quantity" ', '"\\u0071uantity"', '"quantity"\t\n'])
+    def test_the_spelling_of_a_repeated_key_does_not_matter(self, key: str) -> None:
+        command = read(text(with_line()).replace('"quantity": 1', f'"quantity": 1, {key}: 1'), OLDEST)
+        assert isinstance(command, Reserve)
+        assert isinstance(command.refusal, Invalid)
+        assert [error.field for error in command.refusal.errors] == ["items.0.quantity"]
+
+    def test_other_errors_are_listed_as_well(self) -> None:
+        body = twice(reserve("order-1", {"A": 0}, customer_id=""), '"quantity": 0')
+        command = read(body, OLDEST)
+        assert isinstance(command, Reserve)
+        assert isinstance(command.refusal, Invalid)
+        assert [error.field for error in command.refusal.errors] == ["items.0.quantity", "customer_id"]
+
+    def test_at_most_twenty_repeated_keys_are_listed_and_their_names_are_cut(self) -> None:
+        name = "\u00e9" * 1_000
+        repeated = ", ".join(f'"{number}{name}": 1, "{number}{name}": 2' for number in range(25))
+        command = read(text(ORDER)[:-1] + f", {repeated}}}", OLDEST)
+        assert isinstance(command, Reserve)
+        assert isinstance(command.refusal, Invalid)
+        assert [len(error.field) for error in command.refusal.errors] == [64] * 20
+
+    @given(st.data())
+    def test_a_repeated_key_is_found_wherever_it_is(self, data: st.DataObject) -> None:
+        strings = st.text('":\\,{}é1', max_size=4)
+        trees = st.recursive(
+            strings | st.integers(0, 9),
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(strings, inner, max_size=3),
+            max_leaves=8,
+        )
+        message = data.draw(st.dictionaries(strings.filter(lambda key: key != "x"), trees, max_size=4))
+        members = [f"{json.dumps(key, ensure_ascii=False)}: {text(value)}" for key, value in message.items()]
+        again = data.draw(st.lists(st.sampled_from(members), max_size=2)) if members else []
+        body = f'{{"x": [{{{", ".join(data.draw(st.permutations([*members, *again])))}}}]}}'
+        assert bool(read_body(body)[1]) is bool(again)
 
 
 class TestTimestamp:

@@ -1,0 +1,88 @@
+"""The body of a message: from its text to its JSON object.
+
+A repeated key is refused, since two parsers may take different values of it. pydantic's parser is fast, but
+keeps the last value silently. So it reads each message first, and a quick check shows whether it can have
+dropped a value. Only in that case the parser of the standard library reads the text again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, Final
+
+from pydantic_core import from_json
+
+from chalicelib.errors import FieldError, Poison
+
+MAX_ERRORS: Final = 20
+"""The most errors that the answer to an invalid request lists."""
+_MAX_FIELD: Final = 64
+
+
+class _Repeated:
+    """What the value of a repeated key is read as: no field takes it."""
+
+
+_REPEATED: Final = _Repeated()
+
+
+def read_body(body: str) -> tuple[dict[str, Any], tuple[FieldError, ...]]:
+    """Read the JSON object in `body`; returns it with an error for each repeated key, up to `MAX_ERRORS`.
+
+    Raises `Poison` if there is none.
+    """
+    message, repeats = _parse(body)
+    if not isinstance(message, dict):
+        raise Poison("the body is not a JSON object")
+    return message, tuple(islice(_repeated_keys(message), MAX_ERRORS)) if repeats else ()
+
+
+def _parse(body: str) -> tuple[Any, bool]:
+    """The JSON value in `body`, and whether a key may be repeated in it."""
+    try:
+        value = from_json(body, allow_inf_nan=False, cache_strings="keys")
+        if isinstance(value, dict) and _is_complete(value, body):
+            return value, False
+        return json.loads(body, object_pairs_hook=_members), True
+    except (ValueError, TypeError):  # TypeError: a lone surrogate, which no encoding has
+        raise Poison("the body is not JSON") from None
+
+
+def _is_complete(message: dict[str, Any], body: str) -> bool:
+    """Whether `message` certainly has every member of `body`, so that no key is repeated.
+
+    Each member has one colon, and texts may have more. If the members of `message` and of its lines account
+    for all colons in `body`, nothing was dropped. A backslash makes that uncertain: it can escape one.
+    """
+    if "\\" in body:
+        return False
+    colons = len(message)
+    for value in message.values():
+        if type(value) is str:
+            colons += value.count(":")
+        elif type(value) is list:
+            for line in value:
+                if type(line) is dict:
+                    colons += len(line)
+    return colons == body.count(":")
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        members.update((key, _REPEATED) for key, count in counts.items() if count > 1)
+    return members
+
+
+def _repeated_keys(value: Any, path: str = "") -> Iterator[FieldError]:
+    """An error for each repeated key in `value`, which is at `path`."""
+    if isinstance(value, _Repeated):
+        yield FieldError(path, "must not be given twice")
+    elif isinstance(value, dict | list):
+        for name, part in value.items() if isinstance(value, dict) else enumerate(value):
+            below = f"{path}.{name}" if path else str(name)
+            yield from _repeated_keys(part, below[:_MAX_FIELD])
