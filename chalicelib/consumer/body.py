@@ -3,15 +3,19 @@
 A repeated key is refused, since two parsers may take different values of it. pydantic's parser is fast, but
 keeps the last value silently. So it reads each message first, and a quick check shows whether it can have
 dropped a value. Only in that case the parser of the standard library reads the text again.
+
+It also reads what the fast one cannot: lone surrogates, huge numbers, deep nesting. Such a part becomes a
+value that no field takes. So an order is refused only if a field that is needed has such a part.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from pydantic_core import from_json
 
@@ -19,7 +23,13 @@ from chalicelib.errors import FieldError, Poison
 
 MAX_ERRORS: Final = 20
 """The most errors that the answer to an invalid request lists."""
+MAX_DEPTH: Final = 100
+"""Parts that are nested deeper are read as null; the fields of a message are at depth 4 or less."""
+MAX_DIGITS: Final = 1_000
+"""Longer integers are read as null: Python refuses those with more than 4,300 digits."""
 _MAX_FIELD: Final = 64
+_MARKS: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+"""A whole text, so that a bracket in it does not count, or a bracket. An open text ends with the body."""
 
 
 class _Repeated:
@@ -44,11 +54,16 @@ def _parse(body: str) -> tuple[Any, bool]:
     """The JSON value in `body`, and whether a key may be repeated in it."""
     try:
         value = from_json(body, allow_inf_nan=False, cache_strings="keys")
-        if isinstance(value, dict) and _is_complete(value, body):
-            return value, False
-        return json.loads(body, object_pairs_hook=_members), True
     except (ValueError, TypeError):  # TypeError: a lone surrogate, which no encoding has
+        body = _shallow(body)
+    else:
+        if not isinstance(value, dict) or _is_complete(value, body):
+            return value, False
+    try:
+        value = json.loads(body, parse_int=_integer, parse_constant=_refuse, object_pairs_hook=_members)
+    except ValueError:
         raise Poison("the body is not JSON") from None
+    return value, True
 
 
 def _is_complete(message: dict[str, Any], body: str) -> bool:
@@ -70,6 +85,31 @@ def _is_complete(message: dict[str, Any], body: str) -> bool:
     return colons == body.count(":")
 
 
+def _shallow(body: str) -> str:
+    """`body` with null for each part that is nested deeper than `MAX_DEPTH`."""
+    shallow: list[str] = []
+    depth = kept = 0
+    for mark in _MARKS.finditer(body):
+        if mark[0] in "[{":
+            depth += 1
+            if depth == MAX_DEPTH + 1:
+                shallow += body[kept : mark.start()], "null"
+                kept = len(body)
+        elif mark[0] in "]}":
+            depth -= 1
+            if depth == MAX_DEPTH:
+                kept = mark.end()
+    return "".join(shallow) + body[kept:]
+
+
+def _integer(digits: str) -> int | None:
+    return int(digits) if len(digits) <= MAX_DIGITS else None
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
@@ -81,7 +121,8 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _repeated_keys(value: Any, path: str = "") -> Iterator[FieldError]:
     """An error for each repeated key in `value`, which is at `path`."""
     if isinstance(value, _Repeated):
-        yield FieldError(path, "must not be given twice")
+        # A lone surrogate in a key could not be sent in the answer.
+        yield FieldError(path.encode("utf-8", "backslashreplace").decode(), "must not be given twice")
     elif isinstance(value, dict | list):
         for name, part in value.items() if isinstance(value, dict) else enumerate(value):
             below = f"{path}.{name}" if path else str(name)

@@ -52,18 +52,17 @@ class TestPoison:
             text(ORDER)[:-1],
             "\ufeff" + text(ORDER),
             "\ud800",
-            '"\ud800"',
             "\x00",
             "NaN",
             '{"type": NaN}',
             text(ORDER).replace('"quantity": 2', '"quantity": NaN'),
             text(ORDER).replace('"quantity": 2', '"quantity": Infinity'),
             text(ORDER).replace('"quantity": 2', '"quantity": -Infinity'),
-            text(ORDER).replace('"order-1"', '"\ud800"'),
-            text(ORDER).replace("customer of", "\\ud800"),
             "[" * 500_000,
             '{"type":' * 100_000,
-            '{"x":' + "9" * 5_000 + "}",
+            text(ORDER)[:-1] + ', "x": ' + "[" * 500 + "]" * 499 + "}",
+            text(ORDER)[:-1] + ', "x": ' + "[" * 500 + '"]' + "]" * 500 + "}",
+            text(ORDER)[:-1] + ', "x": "' + '\\"' * 500_000,
         ],
         ids=lambda body: ascii(body[:20]),
     )
@@ -71,7 +70,7 @@ class TestPoison:
         with pytest.raises(Poison, match="not JSON"):
             read(body, OLDEST)
 
-    @pytest.mark.parametrize("message", [None, 1, 1.5, True, "text", [], [ORDER]])
+    @pytest.mark.parametrize("message", [None, 1, 1.5, True, "text", "\ud800", 10**2_000, [], [ORDER]])
     def test_json_that_is_no_object_is_poison(self, message: Any) -> None:
         with pytest.raises(Poison, match="not a JSON object"):
             read_json(message)
@@ -320,6 +319,85 @@ class TestReserve:
 
     def test_an_unknown_field_may_be_nested(self) -> None:
         assert accepted({**ORDER, "unknown": json.loads("[" * 100 + "]" * 100)})
+
+
+def nested(levels: int) -> str:
+    return "[" * levels + '{"x": "]"}' + "]" * levels
+
+
+UNREADABLE = {
+    "an escaped lone surrogate": '"\\ud800"',
+    "a lone surrogate": '"\ud800"',
+    "too many digits": "9" * 5_000,
+    "too many digits below zero": "-" + "9" * 5_000,
+    "too large for a float": "1e999",
+    "too many digits and a point": "9" * 5_000 + ".5",
+    "nested": nested(150),
+    "nested deeply": nested(5_000),
+    "nested too deeply for any parser": nested(100_000),
+    "nested objects": '{"a":' * 5_000 + "1" + "}" * 5_000,
+}
+
+
+@pytest.fixture(params=list(UNREADABLE.values()), ids=list(UNREADABLE))
+def unreadable(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+class TestUnreadableParts:
+    def test_a_part_that_nobody_reads_does_not_matter(self, unreadable: str) -> None:
+        body = text(ORDER)
+        for changed in (
+            body.replace('"type"', f'"note": {unreadable}, "type"', 1),
+            body[:-1] + f', "note": [1, {{"a": {unreadable}}}, 2]}}',
+            body.replace('"sku"', f'"note": {unreadable}, "sku"'),
+        ):
+            assert read(changed, OLDEST) == read_json(ORDER)
+
+    def test_a_key_that_nobody_reads_may_have_a_lone_surrogate(self) -> None:
+        assert read(text(ORDER)[:-1] + ', "\\ud800": 1}', OLDEST) == read_json(ORDER)
+
+    def test_the_repeated_key_with_a_lone_surrogate_is_named_in_valid_text(self) -> None:
+        command = read(text(ORDER)[:-1] + ', "\\ud800": 1, "\\ud800": 2}', OLDEST)
+        assert isinstance(command, Reserve)
+        assert isinstance(command.refusal, Invalid)
+        assert [error.field for error in command.refusal.errors] == ["\\ud800"]
+
+    @pytest.mark.parametrize(
+        ("member", "field"),
+        [
+            ('"customer_id": "customer of order-1"', "customer_id"),
+            ('"items": [{"sku": "A", "quantity": 1}]', "items"),
+            ('"items": [{"sku": "A", "quantity": 1}]', "items.0"),
+            ('"sku": "A"', "items.0.sku"),
+            ('"quantity": 1', "items.0.quantity"),
+            ('"timestamp": "2099-01-01T00:00:00Z"', "timestamp"),
+        ],
+    )
+    def test_an_order_with_an_unreadable_field_is_refused(
+        self, unreadable: str, member: str, field: str
+    ) -> None:
+        name = member[: member.index(":")]
+        value = f"[{unreadable}]" if field == "items.0" else unreadable
+        command = read(text(with_line()).replace(member, f"{name}: {value}"), OLDEST)
+        assert isinstance(command, Reserve)
+        assert isinstance(command.refusal, Invalid)
+        # The innermost object of a nesting that is shallow enough is read as lines.
+        assert command.refusal.errors[0].field.startswith(field)
+
+    @pytest.mark.parametrize("field", ["type", "order_id"])
+    def test_a_message_with_an_unreadable_type_or_order_id_is_poison(
+        self, unreadable: str, field: str
+    ) -> None:
+        body = text(ORDER).replace(f'"{field}": {text(ORDER[field])}', f'"{field}": {unreadable}')
+        with pytest.raises(Poison, match=field):
+            read(body, OLDEST)
+
+    @given(st.integers(1, 300), st.integers(1, 300), st.text('[]{}\\"', max_size=5))
+    def test_any_depth_is_read(self, levels: int, more: int, inner: str) -> None:
+        parts = [("[" * depth + text(inner) + "]" * depth) for depth in (levels, more)]
+        body = text(ORDER)[:-1] + f', "x": {parts[0]}, "y": [{parts[1]}], "z": "\\ud800"}}'
+        assert read(body, OLDEST) == read_json(ORDER)
 
 
 def twice(message: dict[str, Any], member: str) -> str:

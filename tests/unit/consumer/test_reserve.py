@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.messages import release, reserve, without
+from tests.support.messages import release, reserve, text, without
 from tests.unit.consumer.consumer_harness import HAPPY_PATH, MARK, READ, SEND, TRANSACT, ConsumerHarness
 
 
@@ -107,6 +107,12 @@ class TestReserve:
             (reserve("o", {}, items=[{"sku": "A", "quantity": 1.5}]), "items.0.quantity"),
             (reserve("o", {"A  B": 1}), "items.0.sku"),
             (without(reserve("o", {"A": 1}), "customer_id"), "customer_id"),
+            (
+                text(reserve("o", {"A": 1})).replace('"quantity"', '"quantity": 2, "quantity"'),
+                "items.0.quantity",
+            ),
+            (reserve("o", {"A": 1}, customer_id="\ud800"), "customer_id"),
+            (text(reserve("o", {"A": 1}))[:-1] + ', "\\ud800": 1, "\\ud800": 1}', "\\ud800"),
         ],
     )
     def test_an_invalid_order_is_recorded_and_answered(self, message: Any, field: str) -> None:
