@@ -1,4 +1,4 @@
-"""The body of a message: from its text to its JSON object.
+"""The body of a message: from its text to the JSON object that the OMS made, without an envelope of AWS.
 
 A repeated key is refused, since two parsers may take different values of it. pydantic's parser is fast, but
 keeps the last value silently. So it reads each message first, and a quick check shows whether it can have
@@ -28,6 +28,7 @@ MAX_DEPTH: Final = 100
 MAX_DIGITS: Final = 1_000
 """Longer integers are read as null: Python refuses those with more than 4,300 digits."""
 _MAX_FIELD: Final = 64
+_EVENT: Final = frozenset({"detail-type", "source", "detail"})
 _MARKS: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 """A whole text, so that a bracket in it does not count, or a bracket. An open text ends with the body."""
 
@@ -40,14 +41,27 @@ _REPEATED: Final = _Repeated()
 
 
 def read_body(body: str) -> tuple[dict[str, Any], tuple[FieldError, ...]]:
-    """Read the JSON object in `body`; returns it with an error for each repeated key, up to `MAX_ERRORS`.
+    """Read the JSON object in `body`, or in the SNS notification or EventBridge event that `body` is.
 
-    Raises `Poison` if there is none.
+    These are known by their fields. Powertools' models would also demand fields that we do not need.
+    Returns the object, and an error for each repeated key in it, up to `MAX_ERRORS`. Raises `Poison` if
+    there is none.
     """
-    message, repeats = _parse(body)
-    if not isinstance(message, dict):
-        raise Poison("the body is not a JSON object")
+    message, repeats = _object(body)
+    if "type" not in message:
+        if message.get("Type") == "Notification" and isinstance(notified := message.get("Message"), str):
+            message, repeats = _object(notified)
+        elif message.keys() >= _EVENT and isinstance(detail := message["detail"], dict):
+            message = detail
     return message, tuple(islice(_repeated_keys(message), MAX_ERRORS)) if repeats else ()
+
+
+def _object(body: str) -> tuple[dict[str, Any], bool]:
+    """The same as `_parse`, for a JSON object."""
+    value, repeats = _parse(body.removeprefix("\ufeff"))
+    if not isinstance(value, dict):
+        raise Poison("the body is not a JSON object")
+    return value, repeats
 
 
 def _parse(body: str) -> tuple[Any, bool]:

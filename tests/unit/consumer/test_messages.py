@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,7 +51,8 @@ class TestPoison:
             "{'type': 'ReserveInventory'}",
             text(ORDER) + "x",
             text(ORDER)[:-1],
-            "\ufeff" + text(ORDER),
+            "\ufeff" * 2 + text(ORDER),
+            " \ufeff" + text(ORDER),
             "\ud800",
             "\x00",
             "NaN",
@@ -471,6 +473,116 @@ class TestRepeatedKeys:
         again = data.draw(st.lists(st.sampled_from(members), max_size=2)) if members else []
         body = f'{{"x": [{{{", ".join(data.draw(st.permutations([*members, *again])))}}}]}}'
         assert bool(read_body(body)[1]) is bool(again)
+
+
+def sns(body: str, **changes: Any) -> str:
+    """The body of an SNS notification, as SQS gets it without raw message delivery.
+
+    Source: https://docs.aws.amazon.com/sns/latest/dg/sns-sqs-as-subscriber.html
+    """
+    notification = {
+        "Type": "Notification",
+        "MessageId": "63a3f6b6-d533-4a47-aef9-fcf5cf758c76",
+        "TopicArn": "arn:aws:sns:us-west-2:123456789012:orders",
+        "Subject": "an order",
+        "Message": body,
+        "Timestamp": "2012-03-29T05:12:16.901Z",
+        "SignatureVersion": "1",
+        "Signature": "EXAMPLEnTrFPa3==",
+        "SigningCertURL": "https://sns.us-west-2.amazonaws.com/SimpleNotificationService-f3ecfb72.pem",
+        "UnsubscribeURL": "https://sns.us-west-2.amazonaws.com/?Action=Unsubscribe&SubscriptionArn=arn:aws:sns",
+        "MessageAttributes": {"type": {"Type": "String", "Value": "ReserveInventory"}},
+    }
+    return text({**notification, **changes})
+
+
+def event_bridge(body: str) -> str:
+    """The body of an EventBridge event.
+
+    Source: https://docs.aws.amazon.com/eventbridge/latest/ref/overiew-event-structure.html
+    """
+    event = {
+        "version": "0",
+        "id": "6a7e8feb-b491-4cf7-a9f1-bf3703467718",
+        "detail-type": "order",
+        "source": "oms",
+        "account": "111122223333",
+        "time": "2017-12-22T18:43:48Z",
+        "region": "us-west-1",
+        "resources": [],
+    }
+    return text(event)[:-1] + f', "detail": {body}}}'
+
+
+ENVELOPES = {"SNS": sns, "EventBridge": event_bridge}
+
+
+@pytest.fixture(params=list(ENVELOPES))
+def wrap(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    return ENVELOPES[request.param]
+
+
+class TestEnvelopes:
+    @pytest.mark.parametrize("message", [ORDER, release("order-1"), reserve("order-1", {})])
+    @pytest.mark.parametrize("bom", ["", "\ufeff"])
+    def test_an_envelope_is_taken_off(self, wrap: Callable[[str], str], message: Any, bom: str) -> None:
+        assert read(bom + wrap(text(message)), OLDEST) == read_json(message)
+
+    def test_a_bom_is_taken_off(self) -> None:
+        assert read("\ufeff" + text(ORDER), OLDEST) == read_json(ORDER)
+
+    def test_a_bom_in_an_sns_notification_is_taken_off(self) -> None:
+        assert read(sns("\ufeff" + text(ORDER)), OLDEST) == read_json(ORDER)
+
+    @pytest.mark.parametrize("kind", ["Invalid", "Unreadable"])
+    def test_the_fields_in_an_envelope_are_named_without_it(
+        self, wrap: Callable[[str], str], kind: str
+    ) -> None:
+        value = "1.5" if kind == "Invalid" else '1, "quantity": 50'
+        body = wrap(text(with_line()).replace('"quantity": 1', f'"quantity": {value}'))
+        command = read(body, OLDEST)
+        assert isinstance(command, Reserve)
+        assert isinstance(command.refusal, Invalid)
+        assert [error.field for error in command.refusal.errors] == ["items.0.quantity"]
+
+    def test_what_nobody_reads_of_an_envelope_does_not_matter(self, unreadable: str) -> None:
+        for body in (
+            f'{{"Subject": {unreadable}, {sns(text(ORDER))[1:]}',
+            f'{{"id": 1, "id": {unreadable}, {event_bridge(text(ORDER))[1:]}',
+        ):
+            assert read(body, OLDEST) == read_json(ORDER)
+
+    def test_an_sns_notification_needs_no_more_than_type_and_message(self) -> None:
+        assert read(text({"Type": "Notification", "Message": text(ORDER)}), OLDEST) == read_json(ORDER)
+
+    def test_one_envelope_is_taken_off(self, wrap: Callable[[str], str]) -> None:
+        with pytest.raises(Poison, match="type"):
+            read(wrap(wrap(text(ORDER))), OLDEST)
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            sns("hello"),
+            sns(""),
+            sns("[]"),
+            sns("{}"),
+            sns(text(ORDER), Type="SubscriptionConfirmation"),
+            sns(text(ORDER))[:-1] + ', "Message": "{}"}',
+            event_bridge("{}"),
+            event_bridge("[]"),
+            event_bridge(text(text(ORDER))),
+            event_bridge(text(ORDER)).replace('"source"', '"sauce"'),
+            event_bridge(text(ORDER))[:-1] + ', "detail": {}}',
+        ],
+    )
+    def test_an_envelope_without_a_message_of_ours_is_poison(self, body: str) -> None:
+        with pytest.raises(Poison):
+            read(body, OLDEST)
+
+    def test_a_message_of_ours_with_fields_of_an_envelope_is_none(self) -> None:
+        other = text(reserve("order-2", {"B": 1}))
+        message = {**ORDER, "Type": "Notification", "Message": other, "source": "oms", "detail-type": "x"}
+        assert read_json({**message, "detail": {"order_id": "order-2"}}) == read_json(ORDER)
 
 
 class TestTimestamp:
