@@ -37,8 +37,9 @@ class Consumer:
         """
         # A record is kept from when its order was settled, which is after the message was made. The extra day
         # allows for clock differences.
-        oldest = deadline.now() - timedelta(days=self.record_ttl_days - 1)
-        inbox = sort(messages, oldest)
+        now = deadline.now()
+        oldest = now - timedelta(days=self.record_ttl_days - 1)
+        inbox = sort(messages, oldest, newest=now + timedelta(days=1))
         self.report.received(messages, inbox)
         kinds = [(kind, tasks) for kind in SETTLERS if (tasks := inbox.of(kind))]
         unsettled: list[Task] = []

@@ -61,12 +61,12 @@ class Inbox:
         return [task for task in self.tasks.values() if type(task.command) is kind]
 
 
-def sort(messages: Iterable[Message], oldest: datetime) -> Inbox:
-    """Read `messages`; those with a `timestamp` before `oldest` are poison."""
+def sort(messages: Iterable[Message], oldest: datetime, newest: datetime) -> Inbox:
+    """Read `messages`; see `read` for `oldest` and `newest`."""
     inbox = Inbox()
     for message in messages:
         try:
-            command = read(message.body, oldest)
+            command = read(message.body, oldest, newest)
         except Poison as poison:
             inbox.poison.append((message, poison))
             continue
@@ -78,11 +78,12 @@ def sort(messages: Iterable[Message], oldest: datetime) -> Inbox:
     return inbox
 
 
-def read(body: str, oldest: datetime) -> Command:
+def read(body: str, oldest: datetime, newest: datetime) -> Command:
     """Read the command in `body`, the text of a message.
 
     `oldest` is the earliest `timestamp` that may still be applied: the record that would tell whether an
-    older message was settled may have expired. Raises `Poison` where no answer is possible.
+    older message was settled may have expired. An order with a `timestamp` after `newest` is refused: its
+    repeats would pass as young when its record has expired. Raises `Poison` where no answer is possible.
     """
     message, errors = read_body(body)
     kind = message.get("type")
@@ -95,6 +96,8 @@ def read(body: str, oldest: datetime) -> Command:
     timestamp = _valid(_TIMESTAMP, message.get("timestamp"))
     if timestamp is not None and timestamp < oldest:
         raise Poison("the message is older than the records that would tell whether it was settled")
+    if timestamp is not None and timestamp > newest:
+        errors = (*errors, FieldError("timestamp", "must not be more than a day ahead"))
     return command(order_id, message, errors)
 
 

@@ -179,7 +179,7 @@ class Experiment:
 
 def _valid(body: str) -> bool:
     try:
-        read(body, datetime.min.replace(tzinfo=UTC))
+        read(body, datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
     except Poison:
         return False
     return True

@@ -1,10 +1,18 @@
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
 from chalicelib import bootstrap
 from local.stage import Stage
+from tests.support import messages
 from tests.support.rest import RestClient, reset_clients
+
+
+@pytest.fixture(autouse=True)
+def _real_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the messages of the OMS be of this moment, since consumers use the real clock here."""
+    monkeypatch.setattr(messages, "TIMESTAMP", datetime.now(UTC).isoformat())
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -24,7 +25,7 @@ from tests.integration.consumers import (
     put_stock,
     stock_of,
 )
-from tests.support.engines import Crash
+from tests.support.engines import Crash, FakeClock
 from tests.support.engines.faults import crash_after, crash_before
 from tests.support.engines.network import Call, Fault
 from tests.support.invariants import check, drain, read_state
@@ -142,7 +143,7 @@ class TestMixedBatches:
             "not JSON",
         ]
         second = [release("ok"), release("short"), reserve("ok", {"C": 9}), reserve("late", {"A": 5})]
-        memory = ConsumerHarness(stock)
+        memory = ConsumerHarness(stock, clock=FakeClock(time.time()))
         put_stock(consumer_stage, stock)
         for batch in (first, second):
             assert invoke(*batch) == memory.settle(*batch)
@@ -243,7 +244,7 @@ class TestCrashes:
         self, consumer_stage: Stage, kind: str, operation: str, fault: Fault, sent: int
     ) -> None:
         put_stock(consumer_stage, {"A": 5})
-        deadline = ConsumerHarness().deadline
+        deadline = ConsumerHarness(clock=FakeClock(time.time())).deadline
         batch = [reserve("o", {"A": 2})]
         if kind == "release":
             assert invoke(*batch) == []

@@ -148,7 +148,7 @@ def _check_settled(
     body: str, orders: Mapping[str, Item], answers: Mapping[tuple[str, str], str], dead: Counter[str]
 ) -> None:
     try:
-        command = read(body, datetime.min.replace(tzinfo=UTC))
+        command = read(body, datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
     except Poison:
         assert dead[body], f"3: poison is not in the DLQ: {body[:200]}"
         return

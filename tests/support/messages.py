@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-TIMESTAMP = "2099-01-01T00:00:00Z"
-"""One that no clock, real or simulated, finds too old."""
+TIMESTAMP = "2025-06-15T15:06:40Z"
+"""When these messages were made: at the time that `FakeClock` shows first."""
 
 
 def reserve(order_id: str, items: Mapping[str, int], /, **changes: Any) -> dict[str, Any]:

@@ -61,8 +61,8 @@ def _(patch: Patch) -> None:
 def _change_inbox(patch: Patch, change: Callable[[Inbox], None]) -> None:
     original = inbox.sort
 
-    def sort(messages: Any, oldest: Any) -> Inbox:
-        sorted_messages = original(messages, oldest)
+    def sort(messages: Any, oldest: Any, newest: Any) -> Inbox:
+        sorted_messages = original(messages, oldest, newest)
         change(sorted_messages)
         return sorted_messages
 
@@ -86,4 +86,5 @@ def _(patch: Patch) -> None:
 @MUTATIONS("messages older than the records are applied")
 def _(patch: Patch) -> None:
     original = inbox.sort
-    patch(consumer, "sort", lambda messages, oldest: original(messages, datetime.min.replace(tzinfo=UTC)))
+    beginning = datetime.min.replace(tzinfo=UTC)
+    patch(consumer, "sort", lambda messages, oldest, newest: original(messages, beginning, newest))

@@ -109,8 +109,8 @@ _REPEATED: set[str] = set()
 def _collect_repeats(patch: Patch) -> None:
     original = inbox.sort
 
-    def sort(messages: Any, oldest: Any) -> Any:
-        sorted_messages = original(messages, oldest)
+    def sort(messages: Any, oldest: Any, newest: Any) -> Any:
+        sorted_messages = original(messages, oldest, newest)
         _REPEATED.clear()
         _REPEATED.update(task.order_id for task in sorted_messages.tasks.values() if len(task.messages) > 1)
         return sorted_messages

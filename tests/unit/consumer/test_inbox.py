@@ -9,11 +9,14 @@ from chalicelib.consumer.settlers import SETTLERS
 from chalicelib.domain.commands import Command, Release, Reserve
 from tests.support.messages import release, reserve, text
 
-OLDEST = datetime(2026, 3, 1, tzinfo=UTC)
+OLDEST = datetime(2025, 3, 1, tzinfo=UTC)
+NEWEST = datetime(2025, 6, 16, tzinfo=UTC)
 
 
 def arrive(*bodies: str, receives: int = 1) -> Inbox:
-    return sort([Message(f"m{n}", body, 1_000 + n, receives) for n, body in enumerate(bodies)], OLDEST)
+    return sort(
+        [Message(f"m{n}", body, 1_000 + n, receives) for n, body in enumerate(bodies)], OLDEST, NEWEST
+    )
 
 
 def ids(messages: list[Message]) -> list[str]:
@@ -84,8 +87,8 @@ def test_a_reserve_and_a_release_of_one_order_are_two_tasks() -> None:
 def test_a_task_counts_as_redelivered_if_any_of_its_messages_is() -> None:
     body = text(reserve("a", {"A": 1}))
     first, again = Message("m0", body, 0, 1), Message("m1", body, 0, 2)
-    assert not sort([first], OLDEST).tasks[Reserve, "a"].redelivered
-    assert sort([first, again], OLDEST).tasks[Reserve, "a"].redelivered
+    assert not sort([first], OLDEST, NEWEST).tasks[Reserve, "a"].redelivered
+    assert sort([first, again], OLDEST, NEWEST).tasks[Reserve, "a"].redelivered
 
 
 BODIES = st.sampled_from(
@@ -114,7 +117,9 @@ def test_each_kind_of_command_has_a_message_and_a_settler() -> None:
     assert set(SETTLERS) == set(get_args(Command))
     messages = {"ReserveInventory": reserve("a", {"A": 1}), "ReleaseInventory": release("a")}
     assert messages.keys() == COMMANDS.keys()
-    assert {type(read(text(message), OLDEST)) for message in messages.values()} == set(get_args(Command))
+    assert {type(read(text(message), OLDEST, NEWEST)) for message in messages.values()} == set(
+        get_args(Command)
+    )
 
 
 def test_the_commands_of_a_kind_are_in_order_of_arrival() -> None:

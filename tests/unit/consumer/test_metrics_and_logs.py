@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections import defaultdict
+from datetime import UTC, datetime
 from itertools import product
 from typing import Any
 
@@ -276,6 +277,9 @@ class Context:
 
 
 class TestHandler:
+    def now(self) -> str:
+        return datetime.now(UTC).isoformat()
+
     def event(self, *bodies: Any) -> dict[str, Any]:
         attributes = {"SentTimestamp": "1750000000000", "ApproximateReceiveCount": "1"}
         return {
@@ -289,7 +293,7 @@ class TestHandler:
         self, capsys: pytest.CaptureFixture[str], logs: Logs
     ) -> None:
         harness = ConsumerHarness({"A": 1})
-        event = self.event(reserve("a", {"A": 1}), None, [1])
+        event = self.event(reserve("a", {"A": 1}, timestamp=self.now()), None, [1])
         response = handle(event, Context(), harness.consumer)
         assert response == {"batchItemFailures": [{"itemIdentifier": "m1"}, {"itemIdentifier": "m2"}]}
         assert '"MessagesFailed":[2.0]' in capsys.readouterr().out.replace(" ", "")
@@ -297,7 +301,7 @@ class TestHandler:
 
     def test_names_none_if_all_messages_are_settled(self) -> None:
         harness = ConsumerHarness({"A": 1})
-        event = self.event(reserve("a", {"A": 1}))
+        event = self.event(reserve("a", {"A": 1}, timestamp=self.now()))
         assert handle(event, Context(), harness.consumer) == {"batchItemFailures": []}
 
     def test_the_reserve_is_the_slowest_call_but_at_most_half_of_the_limit(self) -> None:

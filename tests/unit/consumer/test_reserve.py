@@ -179,6 +179,18 @@ class TestPoison:
             reserve("old", {"A": 1}, timestamp=old.isoformat()),
         ) == [1]
 
+    def test_an_order_more_than_a_day_ahead_is_refused(self) -> None:
+        harness = ConsumerHarness({"A": 2})
+        limit = datetime.fromtimestamp(harness.stage.clock.now, UTC) + timedelta(days=1)
+        near, far = (limit + timedelta(seconds=seconds) for seconds in (-1, 1))
+        assert not harness.settle(
+            reserve("near", {"A": 1}, timestamp=near.isoformat()),
+            reserve("far", {"A": 1}, timestamp=far.isoformat()),
+        )
+        assert harness.answer_types() == {"near": ["Reserved"], "far": ["ReservationFailed"]}
+        assert [error["field"] for error in harness.answer("far")["errors"]] == ["timestamp"]
+        harness.check()
+
 
 class TestRepeats:
     def test_a_repeat_of_an_answered_order_is_ignored(self) -> None:
