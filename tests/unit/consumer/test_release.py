@@ -9,7 +9,7 @@ import pytest
 from chalicelib.contracts.events import event_id
 from chalicelib.domain.reservation import AnswerType
 from tests.support.engines.faults import Conflict
-from tests.support.messages import release, reserve
+from tests.support.messages import release, reserve, text
 from tests.unit.consumer.consumer_harness import (
     HAPPY_PATH,
     MARK,
@@ -176,6 +176,28 @@ class TestRelease:
         assert harness.settle(release("o"), release("o", reason="again")) == []
         assert harness.answer_types() == {"o": ["Reserved", "Released"]}
         assert harness.stock == {"A": 5}
+
+    @pytest.mark.parametrize(
+        "message",
+        [
+            release("o", timestamp="yesterday", reason=["none"]),
+            text(release("o")).replace('"timestamp"', '"reason": 1, "reason": "\\ud800", "timestamp"'),
+            {"type": "ReleaseInventory", "order_id": "o"},
+        ],
+    )
+    def test_a_release_needs_no_more_than_its_order_id(self, message: Any) -> None:
+        harness = ConsumerHarness({"A": 5})
+        harness.settle(reserve("o", {"A": 2}))
+        assert harness.settle(message) == []
+        assert harness.stock == {"A": 5}
+        assert harness.answer_types() == {"o": ["Reserved", "Released"]}
+        harness.check()
+
+    def test_a_release_older_than_the_records_is_not_applied(self) -> None:
+        harness = ConsumerHarness({"A": 5})
+        harness.settle(reserve("o", {"A": 2}))
+        assert harness.settle(release("o", timestamp="2020-01-01T00:00:00Z")) == [0]
+        assert harness.stock == {"A": 3}
 
 
 class TestReserveAndReleaseInOneBatch:
