@@ -65,7 +65,14 @@ class InvalidPageToken(InvalidInput):
 
 
 class UnsupportedMediaType(ImsError):
-    """The request declares a body that is not JSON."""
+    """The body has another type or content coding than the call takes; `accepted` names the right ones.
+
+    `accepted` has the header that RFC 9110 (15.5.16) and RFC 5789 (2.2) give such a response.
+    """
+
+    def __init__(self, message: str, accepted: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.accepted = dict(accepted)
 
 
 class MethodNotAllowed(ImsError):

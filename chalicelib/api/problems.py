@@ -66,6 +66,8 @@ def response_to(error: Exception, request_id: str) -> Response:
     headers: dict[str, str | list[str]] = {"Content-Type": "application/problem+json"}
     if isinstance(error, errors.MethodNotAllowed):
         headers["Allow"] = ", ".join(error.allowed)
+    if isinstance(error, errors.UnsupportedMediaType):
+        headers |= error.accepted
     if isinstance(error, errors.OutcomeUnknown):
         detail = str(error)
     elif problem.status == 503:

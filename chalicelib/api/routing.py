@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from time import perf_counter
@@ -30,6 +30,8 @@ from chalicelib.errors import (
 from chalicelib.telemetry import logger
 
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+_NO_CODING: Final = frozenset({"", "identity"})
+"""https://www.rfc-editor.org/rfc/rfc9110#section-8.4.1"""
 RESPONSE_SECONDS: Final = 1.0
 """Seconds kept to answer 503 if a view does not return."""
 _T = TypeVar("_T", bound=Request)
@@ -150,7 +152,7 @@ def _entry(app: Chalice, route: Route) -> Callable[..., HttpResponse]:
         failure: Exception | None = None
         try:
             call = Call(
-                parse(route.takes, _collect(parts, request, path)),
+                parse(route.takes, _collect(parts, route.takes.media_types, request, path)),
                 Deadline.of(cast(Any, request.lambda_context)),
                 _principal(request) if route.needs_token else "",
                 # Behind a stage or a base path, the path that was called is longer than the route.
@@ -188,7 +190,9 @@ def _respond(status: int, result: Reply | Response | None) -> HttpResponse:
     return HttpResponse(text, {"Content-Type": "application/json", **reply.headers}, status)
 
 
-def _collect(parts: Mapping[str, Part], request: HttpRequest, path: Mapping[str, str]) -> dict[str, Any]:
+def _collect(
+    parts: Mapping[str, Part], media_types: Sequence[str], request: HttpRequest, path: Mapping[str, str]
+) -> dict[str, Any]:
     """Those `parts` of a request that are there, by their names on the wire."""
     found: dict[str, Any] = {}
     query = request.query_params
@@ -201,7 +205,7 @@ def _collect(parts: Mapping[str, Part], request: HttpRequest, path: Mapping[str,
         elif part is Part.HEADER and name in request.headers:
             found[name] = request.headers[name]
         elif part is Part.BODY:
-            found[name] = _json_body(request)
+            found[name] = _json_body(request, media_types)
     return found
 
 
@@ -213,14 +217,20 @@ def _decoded(name: str, part: str) -> str:
         raise InvalidInput(f"{name}: {invalid.message}", [invalid]) from error
 
 
-def _json_body(request: HttpRequest) -> Any:
+def _json_body(request: HttpRequest, media_types: Sequence[str]) -> Any:
     """The JSON in the body. Raises `UnsupportedMediaType`, `InvalidInput` without a type, `InvalidJson`."""
+    wanted = " or ".join(media_types)
     declared = request.headers.get("content-type")
     if declared is None:
-        missing = FieldError("Content-Type", "is required and must be application/json")
+        missing = FieldError("Content-Type", f"is required and must be {wanted}")
         raise InvalidInput("the request does not declare the type of its body", [missing])
-    if declared.partition(";")[0].strip().lower() != "application/json":
-        raise UnsupportedMediaType("the body must be application/json")
+    if declared.partition(";")[0].strip().lower() not in media_types:
+        accept = "Accept-Patch" if request.method == "PATCH" else "Accept"
+        raise UnsupportedMediaType(f"the body must be {wanted}", {accept: ", ".join(media_types)})
+    if request.headers.get("content-encoding", "").strip().lower() not in _NO_CODING:
+        raise UnsupportedMediaType(
+            "the body must not be compressed or encoded", {"Accept-Encoding": "identity"}
+        )
     try:
         raw = cast(bytes, request.raw_body)  # whatever its annotation says
     except ValueError as error:

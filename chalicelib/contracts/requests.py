@@ -47,6 +47,9 @@ class Request(BaseModel):
     # Built on first use, to keep cold starts short.
     model_config = ConfigDict(strict=True, frozen=True, defer_build=True)
 
+    media_types: ClassVar[tuple[str, ...]] = ("application/json",)
+    """The types that a body may have."""
+
     @property
     def repeatable(self) -> bool:
         """Whether the same call may be made again when its outcome is unknown."""
@@ -152,6 +155,9 @@ class CreateProduct(Request):
 
 class ChangeProduct(OneSku):
     """PATCH /products/{sku}"""
+
+    # The second is the type of RFC 7396, whose rules this call follows.
+    media_types = ("application/json", "application/merge-patch+json")
 
     body: Annotated[ProductChanges, Part.BODY]
 

@@ -50,6 +50,8 @@ def make_error(kind: type[ImsError]) -> ImsError:
         return kind([Reason("ConditionalCheckFailed", None)])
     if issubclass(kind, errors.MethodNotAllowed):
         return kind("secret", ["GET", "POST"])
+    if issubclass(kind, errors.UnsupportedMediaType):
+        return kind("secret", {"Accept": "application/json"})
     if issubclass(kind, errors.Refused):
         return kind("secret", "AccessDenied")
     return kind("secret")

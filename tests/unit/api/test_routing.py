@@ -1,3 +1,4 @@
+import gzip
 import json
 import re
 from collections.abc import Iterator
@@ -269,6 +270,43 @@ class TestContentType:
         response = rest.call("POST", "/products", PRODUCT, headers={"Content-Type": content_type})
         assert (response.status, response.code) == (415, "UNSUPPORTED_MEDIA_TYPE")
 
+    @pytest.mark.parametrize("content_type", ["application/merge-patch+json", "Application/Merge-Patch+JSON"])
+    def test_only_a_patch_may_be_a_merge_patch(self, rest: RestClient, content_type: str) -> None:
+        headers = {"Content-Type": content_type}
+        rest.post("/products", PRODUCT)
+        assert rest.call("PATCH", "/products/A", {"price": 2}, headers=headers).json["price"] == 2
+        response = rest.call("POST", "/products", PRODUCT | {"sku": "B"}, headers=headers)
+        assert (response.status, response.code) == (415, "UNSUPPORTED_MEDIA_TYPE")
+
+    @pytest.mark.parametrize(
+        ("method", "path", "header", "accepted"),
+        [
+            ("POST", "/products", "accept", "application/json"),
+            ("PATCH", "/products/A", "accept-patch", "application/json, application/merge-patch+json"),
+        ],
+    )
+    def test_a_refusal_names_the_types_that_the_call_takes(
+        self, rest: RestClient, method: str, path: str, header: str, accepted: str
+    ) -> None:
+        response = rest.call(method, path, {}, headers={"Content-Type": "application/xml"})
+        assert (response.status, response.headers[header]) == (415, accepted)
+
     def test_a_missing_content_type_is_named(self, rest: RestClient) -> None:
         response = rest.call("POST", "/products", PRODUCT, headers={"Content-Type": None})
         assert (response.status, response.fields) == (400, ["Content-Type"])
+
+
+class TestContentEncoding:
+    @pytest.mark.parametrize("coding", ["gzip", "br", "GZIP", "deflate", "gzip, identity", "zstd", "unknown"])
+    @pytest.mark.parametrize("body", [gzip.compress(b"{}"), b"\xff\xfe", b"{}"])
+    def test_a_compressed_body_is_415_whatever_it_holds(
+        self, rest: RestClient, coding: str, body: bytes
+    ) -> None:
+        headers = {"Content-Type": "application/json", "Content-Encoding": coding}
+        response = rest.call("POST", "/products", body, headers=headers)
+        assert (response.status, response.code) == (415, "UNSUPPORTED_MEDIA_TYPE")
+        assert response.headers["accept-encoding"] == "identity"
+
+    @pytest.mark.parametrize("coding", ["identity", "Identity", ""])
+    def test_a_body_that_is_as_it_is_may_say_so(self, rest: RestClient, coding: str) -> None:
+        assert rest.post("/products", PRODUCT, Content_Encoding=coding).status == 201
