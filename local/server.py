@@ -61,7 +61,8 @@ class Server:
             response = problem_response(_TOO_LARGE, str(uuid.uuid4()))
         else:
             response = await asyncio.get_running_loop().run_in_executor(self._threads, self._handle, request)
-        await send({"type": "http.response.start", "status": response.status, "headers": _headers(response)})
+        headers = _headers(request.method, response)
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
         journal.info(
             "access",
@@ -87,9 +88,11 @@ async def _read_body(receive: Any) -> bytes | None:
     return None
 
 
-def _headers(response: HttpResponse) -> list[tuple[bytes, bytes]]:
+def _headers(method: str, response: HttpResponse) -> list[tuple[bytes, bytes]]:
     pairs = [("Server", "ims-local")]
-    if response.status != 204:
+    # To HEAD it would be the length that GET has. If the app left the body out, nobody knows that length.
+    # Source: https://www.rfc-editor.org/rfc/rfc9110#section-8.6
+    if response.status != 204 and (method != "HEAD" or response.body):
         pairs.append(("Content-Length", str(len(response.body))))
     for name, value in response.headers.items():
         pairs += [(name, each) for each in ([value] if isinstance(value, str) else value)]

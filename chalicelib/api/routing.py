@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from time import perf_counter
 from typing import Any, Final, Generic, TypeVar, cast
@@ -95,7 +95,7 @@ class Router:
         status: int = 200,
         needs_token: bool = True,
     ) -> Callable[[View], View]:
-        """Register a view, which takes a `Call` and may raise any `ImsError`.
+        """Register a view, which takes a `Call` and may raise any `ImsError`; one of GET is that of HEAD too.
 
         takes, gives: models of its input and of the document that it answers with `status`.
         needs_token: whether callers need a bearer token.
@@ -105,6 +105,9 @@ class Router:
             route = Route(method, path, takes, gives, status, needs_token, view)
             self.routes.append(route)
             self._register(route)
+            if method == "GET":
+                # https://www.rfc-editor.org/rfc/rfc9110#section-9.3.2
+                self._register(replace(route, method="HEAD"))
             return view
 
         return register

@@ -15,7 +15,7 @@ _EVERYTHING: Final = "*/*"
 # As in the ARN of a call: method, then path. `*` matches slashes too.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-control-access-using-iam-policies-to-invoke-api.html
 _OPENS: Final = {
-    "inventory:read": ("GET/*", "POST/inventory/check"),
+    "inventory:read": ("GET/*", "HEAD/*", "POST/inventory/check"),
     "inventory:write": (_EVERYTHING,),
 }
 

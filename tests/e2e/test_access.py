@@ -106,14 +106,14 @@ def test_an_unknown_route_is_404(writer: Api, path: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PUT", "/products", {"GET", "POST"}),
-        ("POST", "/products/A", {"GET", "PATCH", "DELETE"}),
-        ("DELETE", "/inventory", {"GET"}),
+        ("PUT", "/products", {"GET", "HEAD", "POST"}),
+        ("POST", "/products/A", {"GET", "HEAD", "PATCH", "DELETE"}),
+        ("DELETE", "/inventory", {"GET", "HEAD"}),
         ("PUT", "/inventory/check", {"POST"}),
-        ("PATCH", "/inventory/A", {"GET", "PUT"}),
+        ("PATCH", "/inventory/A", {"GET", "HEAD", "PUT"}),
         ("GET", "/inventory/A/adjustments", {"POST"}),
-        ("DELETE", "/reservations/A", {"GET"}),
-        ("OPTIONS", "/products", {"GET", "POST"}),
+        ("DELETE", "/reservations/A", {"GET", "HEAD"}),
+        ("OPTIONS", "/products", {"GET", "HEAD", "POST"}),
     ],
 )
 def test_an_unsupported_method_is_405(writer: Api, method: str, path: str, allowed: set[str]) -> None:
@@ -122,8 +122,16 @@ def test_an_unsupported_method_is_405(writer: Api, method: str, path: str, allow
     assert set(reply.headers["Allow"].split(", ")) == allowed
 
 
-def test_a_head_response_has_no_body(writer: Api) -> None:
-    assert writer.call("HEAD", "/products").status == 405
+def test_head_is_open_to_readers_and_has_what_get_has_but_the_body(reader: Api) -> None:
+    for path, status in (("/products", 200), ("/inventory", 200), ("/products/no-such-sku", 404)):
+        got, head = reader.call("GET", path), reader.call("HEAD", path)
+        assert (got.status, head.status, head.body) == (status, status, None)
+        assert head.headers["Content-Type"] == got.headers["Content-Type"]
+        assert head.headers.get("Content-Length") in (None, got.headers["Content-Length"])
+
+
+def test_a_head_that_is_refused_has_no_body(writer: Api) -> None:
+    assert writer.call("HEAD", "/inventory/check").status == 405
 
 
 def test_a_body_over_ten_megabytes_is_413(writer: Api) -> None:

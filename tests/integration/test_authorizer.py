@@ -80,7 +80,7 @@ def all_calls() -> list[tuple[str, str]]:
 
 
 def is_read(method: str, path: str) -> bool:
-    return method == "GET" or (method, path) == ("POST", "/inventory/check")
+    return method in {"GET", "HEAD"} or (method, path) == ("POST", "/inventory/check")
 
 
 def authorize(token: str) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def allows(document: dict[str, Any], method: str, path: str) -> bool:
 
 
 def reads(method: str, path: str) -> bool:
-    return method == "GET" or (method, path) == ("POST", "/inventory/check")
+    return method in {"GET", "HEAD"} or (method, path) == ("POST", "/inventory/check")
 
 
 def document_for(scopes: list[str], asked: tuple[str, str]) -> dict[str, Any]:
@@ -84,6 +84,7 @@ def test_policy_without_a_known_scope_denies_every_call_explicitly(scopes: list[
         ("POST", "/GET/inventory/check"),
         ("PUT", "/inventory/check"),
         ("DELETE", "/products/GET"),
+        ("POST", "/HEAD/products"),
     ],
 )
 def test_policy_of_a_reader_does_not_allow_calls_that_only_look_like_reads(method: str, path: str) -> None:
