@@ -15,7 +15,7 @@ from chalice.app import Response as HttpResponse
 
 from chalicelib.api import problems
 from chalicelib.aws.deadline import Deadline, run_within
-from chalicelib.contracts.requests import NoInput, Part, Request
+from chalicelib.contracts.requests import GIVEN_TWICE, NoInput, Part, Request
 from chalicelib.contracts.responses import Response
 from chalicelib.contracts.validation import parse, parse_json
 from chalicelib.errors import (
@@ -205,8 +205,8 @@ def _collect(
             found[name] = _decoded(name, path[name])
         elif part is Part.QUERY and query and name in query:
             found[name] = query.getlist(name)
-        elif part is Part.HEADER and name in request.headers:
-            found[name] = request.headers[name]
+        elif part is Part.HEADER and (values := _header(request, name)):
+            found[name] = values[0] if len(values) == 1 else values
         elif part is Part.BODY:
             found[name] = _json_body(request, media_types)
     return found
@@ -223,14 +223,17 @@ def _decoded(name: str, part: str) -> str:
 def _json_body(request: HttpRequest, media_types: Sequence[str]) -> Any:
     """The JSON in the body. Raises `UnsupportedMediaType`, `InvalidInput` without a type, `InvalidJson`."""
     wanted = " or ".join(media_types)
-    declared = request.headers.get("content-type")
-    if declared is None:
-        missing = FieldError("Content-Type", f"is required and must be {wanted}")
-        raise InvalidInput("the request does not declare the type of its body", [missing])
-    if declared.partition(";")[0].strip().lower() not in media_types:
+    declared = _header(request, "Content-Type")
+    if len(declared) != 1:
+        why = GIVEN_TWICE if declared else f"is required and must be {wanted}"
+        raise InvalidInput(
+            "the request does not declare one type of its body", [FieldError("Content-Type", why)]
+        )
+    if declared[0].partition(";")[0].strip().lower() not in media_types:
         accept = "Accept-Patch" if request.method == "PATCH" else "Accept"
         raise UnsupportedMediaType(f"the body must be {wanted}", {accept: ", ".join(media_types)})
-    if request.headers.get("content-encoding", "").strip().lower() not in _NO_CODING:
+    codings = ",".join(_header(request, "Content-Encoding")).split(",")
+    if not _NO_CODING.issuperset(coding.strip().lower() for coding in codings):
         raise UnsupportedMediaType(
             "the body must not be compressed or encoded", {"Accept-Encoding": "identity"}
         )
@@ -239,6 +242,22 @@ def _json_body(request: HttpRequest, media_types: Sequence[str]) -> Any:
     except ValueError as error:
         raise InvalidJson("the body is not encoded as it should be") from error
     return parse_json(raw)
+
+
+def _header(request: HttpRequest, name: str) -> list[str]:
+    """The different values of the header `name`, in any case of its letters, without blanks around them.
+
+    API Gateway hands over every value in `multiValueHeaders`, and only the last one in `headers`.
+    Sources: https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html,
+    https://www.rfc-editor.org/rfc/rfc9110#section-5.5
+    """
+    event = request.to_original_event()
+    headers = event.get("multiValueHeaders") or {
+        each: [value] for each, value in (event["headers"] or {}).items()
+    }
+    wanted = name.lower()
+    found = (value for each, values in headers.items() if each.lower() == wanted for value in values)
+    return list(dict.fromkeys(value.strip(" \t") for value in found))
 
 
 def _principal(request: HttpRequest) -> str:

@@ -6,7 +6,7 @@ together, so that one response lists every invalid field.
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -30,6 +30,15 @@ from chalicelib.contracts.fields import (
 )
 from chalicelib.contracts.validation import INVALID_TOKEN
 from chalicelib.errors import InvalidPageToken
+
+GIVEN_TWICE: Final = "must be given once, but is given with several values"
+
+
+def _one_value(values: str | list[str] | None) -> str | None:
+    """Refuse a header with several values: nobody can tell which one the caller means."""
+    if isinstance(values, list):
+        raise ValueError(GIVEN_TWICE)  # noqa: TRY004 - pydantic takes a TypeError for a bug
+    return values
 
 
 class Part(StrEnum):
@@ -163,7 +172,7 @@ class ChangeProduct(OneSku):
 
 
 class _Repeatable(OneSku):
-    idempotency_key: Annotated[IdempotencyKeyText | None, Part.HEADER] = Field(
+    idempotency_key: Annotated[IdempotencyKeyText | None, BeforeValidator(_one_value), Part.HEADER] = Field(
         default=None, alias="Idempotency-Key"
     )
 

@@ -204,6 +204,13 @@ def test_headers_reach_the_event_as_they_were_sent(port: int) -> None:
     assert event["requestContext"]["identity"]["userAgent"] == "me"
 
 
+def test_blanks_around_a_header_are_no_part_of_it(port: int) -> None:
+    sent = b"Host: x\r\nConnection: close\r\nX-One: \t a b\t \r\nX-Two:\r\nX-Two:  2 "
+    event = json.loads(raw(port, b"GET /echo/a HTTP/1.1\r\n" + sent + b"\r\n\r\n").partition(b"\r\n\r\n")[2])
+    assert event["event"]["multiValueHeaders"]["X-One"] == ["a b"]
+    assert event["event"]["multiValueHeaders"]["X-Two"] == ["", "2"]
+
+
 def test_a_missing_body_and_query_are_null_in_the_event(connection: http.client.HTTPConnection) -> None:
     event = ask(connection, "GET", "/echo/a").json["event"]
     assert event["body"] is None

@@ -91,16 +91,24 @@ class RestClient:
         body: Any = None,
         *,
         query: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str | None] | None = None,
+        headers: Mapping[str, str | list[str] | None] | None = None,
     ) -> Response:
         """Call the app; a `body` is sent as JSON, text as it is, bytes in base64.
 
-        `Idempotency_Key` stands for `Idempotency-Key` in `headers`; None as a value leaves a header out.
+        `Idempotency_Key` stands for `Idempotency-Key` in `headers`. A list as a value repeats a header, None
+        leaves it out.
         """
-        sent: dict[str, str | None] = {"Content-Type": "application/json"} if body is not None else {}
+        usual: dict[str, str | list[str] | None] = {"Content-Type": "application/json"}
+        sent = usual if body is not None else {}
         sent |= {name.replace("_", "-"): value for name, value in (headers or {}).items()}
+        values = {
+            name: value if isinstance(value, list) else [value]
+            for name, value in sent.items()
+            if value is not None
+        }
         event = self.event(method, f"{path}?{urlencode(query or {}, doseq=True)}".rstrip("?"))
-        event["headers"] = {name: value for name, value in sent.items() if value is not None} or None
+        event["headers"] = {name: each[-1] for name, each in values.items()} or None
+        event["multiValueHeaders"] = values or None
         event["isBase64Encoded"] = isinstance(body, bytes)
         if isinstance(body, bytes):
             event["body"] = b64encode(body).decode()

@@ -337,3 +337,92 @@ class TestContentEncoding:
     @pytest.mark.parametrize("coding", ["identity", "Identity", ""])
     def test_a_body_that_is_as_it_is_may_say_so(self, rest: RestClient, coding: str) -> None:
         assert rest.post("/products", PRODUCT, Content_Encoding=coding).status == 201
+
+
+def stocked(rest: RestClient) -> None:
+    rest.post("/products", PRODUCT)
+    rest.put("/inventory/A", {"quantity": 5})
+
+
+def spellings(name: str) -> st.SearchStrategy[str]:
+    """`name` in any case of its letters."""
+    return st.lists(st.booleans(), min_size=len(name), max_size=len(name)).map(
+        lambda upper: "".join(c.upper() if up else c.lower() for c, up in zip(name, upper, strict=True))
+    )
+
+
+blanks = st.text(" \t", max_size=3)
+
+
+class TestHeaders:
+    @given(
+        st.text([chr(code) for code in range(33, 127)], min_size=1, max_size=128),
+        st.lists(st.tuples(spellings("Idempotency-Key"), blanks, blanks), min_size=1, max_size=3),
+    )
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None)
+    def test_neither_blanks_nor_repeats_nor_the_case_of_a_name_change_a_key(
+        self, rest: RestClient, key: str, forms: list[tuple[str, str, str]]
+    ) -> None:
+        stocked(rest)
+        change = {"delta": 1, "reason": "RECEIVED"}
+        first = rest.post("/inventory/A/adjustments", change, Idempotency_Key=key)
+        headers: dict[str, list[str]] = {}
+        for name, before, after in forms:
+            headers.setdefault(name, []).append(before + key + after)
+        again = rest.call("POST", "/inventory/A/adjustments", change, headers=headers)
+        assert (first.status, again.status, again.json) == (200, 200, first.json)
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"Idempotency-Key": ["a", "b"]},
+            {"Idempotency-Key": ["a", "b", "a"]},
+            {"Idempotency-Key": ["a", ""]},
+            {"Idempotency-Key": ["a"], "idempotency-key": ["b"]},
+        ],
+    )
+    @pytest.mark.parametrize(
+        ("method", "path", "body"),
+        [
+            ("PUT", "/inventory/A", {"quantity": 9}),
+            ("POST", "/inventory/A/adjustments", {"delta": 1, "reason": "RECEIVED"}),
+        ],
+    )
+    def test_different_keys_in_one_request_are_refused(
+        self, rest: RestClient, method: str, path: str, body: Any, headers: dict[str, list[str]]
+    ) -> None:
+        stocked(rest)
+        response = rest.call(method, path, body, headers=headers)
+        assert (response.status, response.code, response.fields) == (
+            400,
+            "VALIDATION_ERROR",
+            ["Idempotency-Key"],
+        )
+        assert "several values" in response.json["detail"]
+        assert rest.get("/inventory/A").json["quantity"] == 5
+
+    def test_different_types_of_one_body_are_refused(self, rest: RestClient) -> None:
+        types = ["application/json", "text/plain"]
+        for values in (types, types[::-1]):
+            response = rest.call("POST", "/products", PRODUCT, headers={"Content-Type": values})
+            assert (response.status, response.code, response.fields) == (
+                400,
+                "VALIDATION_ERROR",
+                ["Content-Type"],
+            )
+
+    def test_one_type_may_be_repeated_with_blanks(self, rest: RestClient) -> None:
+        types = ["application/json", " application/json\t"]
+        assert rest.call("POST", "/products", PRODUCT, headers={"Content-Type": types}).status == 201
+
+    def test_a_content_coding_counts_wherever_it_is(self, rest: RestClient) -> None:
+        codings = ["gzip", "identity"]
+        for values in (codings, codings[::-1]):
+            response = rest.call("POST", "/products", PRODUCT, headers={"Content-Encoding": values})
+            assert response.code == "UNSUPPORTED_MEDIA_TYPE"
+
+    def test_an_event_without_all_values_is_read_by_the_last_one(self, rest: RestClient) -> None:
+        event = rest.event("POST", "/products")
+        event |= {"headers": {"content-type": " application/json "}, "body": json.dumps(PRODUCT)}
+        del event["multiValueHeaders"]
+        assert threaded_app()(event, Context())["statusCode"] == 201
