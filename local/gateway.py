@@ -67,7 +67,9 @@ class Refusal(Exception):
 
 
 _NO_BEARER: Final = "A valid bearer token is required."
-_FAILED: Final = Refusal(INTERNAL, "Something went wrong on our side; the request_id finds it in the logs.")
+_OUR_SIDE: Final = "Something went wrong on our side; the request_id finds it in the logs."
+_FAILED: Final = Refusal(INTERNAL, _OUR_SIDE)
+_CRASHED: Final = Refusal(INTERNAL._replace(status=502), _OUR_SIDE)
 
 
 class Gateway:
@@ -85,12 +87,14 @@ class Gateway:
         try:
             event = self._event(request, request_id)
             self._authorize(event, request.header("authorization"))
-            result = self._app(event, _context("api_handler", API_SECONDS))
         except Refusal as refusal:
             return problem_response(refusal, request_id)
-        except Exception:  # noqa: BLE001 - AWS turns every error of a function into a 5XX
-            journal.exception("a function failed", extra={"request_id": request_id})
-            return problem_response(_FAILED, request_id)
+        except Exception:  # noqa: BLE001 - AWS turns every error of an authorizer into a 500
+            return _failure(_FAILED, request_id)
+        try:
+            result = self._app(event, _context("api_handler", API_SECONDS))
+        except Exception:  # noqa: BLE001 - and every error of the function behind it into a 502
+            return _failure(_CRASHED, request_id)
         body = result["body"] or ""
         return HttpResponse(
             result["statusCode"],
@@ -166,6 +170,12 @@ class Gateway:
             raise Refusal(FORBIDDEN, "The bearer token lacks the scope for this call.")
         context = {name: str(value) for name, value in verdict.get("context", {}).items()}
         event["requestContext"]["authorizer"] = {**context, "principalId": verdict["principalId"]}
+
+
+def _failure(refusal: Refusal, request_id: str) -> HttpResponse:
+    """The response after a function raised, which goes into the journal."""
+    journal.exception("a function failed", extra={"request_id": request_id})
+    return problem_response(refusal, request_id)
 
 
 def problem_response(refusal: Refusal, request_id: str) -> HttpResponse:

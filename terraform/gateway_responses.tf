@@ -9,9 +9,15 @@ locals {
     no_route     = { status = 404, code = "NOT_FOUND", title = "Not found", detail = "There is no such route." }
     too_large    = { status = 413, code = "REQUEST_TOO_LARGE", title = "Request too large", detail = "The request is larger than API Gateway accepts." }
     not_json     = { status = 415, code = "UNSUPPORTED_MEDIA_TYPE", title = "Unsupported media type", detail = "The body must be JSON." }
-    throttled    = { status = 429, code = "THROTTLED", title = "Too many requests", detail = "Too many requests; try again later." }
+    throttled    = { status = 429, code = "TOO_MANY_REQUESTS", title = "Too many requests", detail = "Too many requests; try again later." }
     internal     = { status = 500, code = "INTERNAL_ERROR", title = "Internal error", detail = "Something went wrong on our side; the request_id finds it in the logs." }
     timed_out    = { status = 504, code = "INTERNAL_ERROR", title = "Internal error", detail = "No response in time; the request may have taken effect." }
+
+    # For whatever has no type of its own below. API Gateway sets the status of such a response, and no variable of a
+    # template tells it ($context.status is for access logs only), so the body says nothing about it.
+    # Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping-template-reference.html
+    refused = { status = null, code = "REQUEST_REFUSED", title = "Request refused", detail = "The request was refused; the HTTP status tells the kind of reason." }
+    failed  = { status = null, code = "INTERNAL_ERROR", title = "Internal error", detail = "Something went wrong on our side; the request_id finds it in the logs." }
   }
 
   problem_of = {
@@ -21,8 +27,8 @@ locals {
     AUTHORIZER_FAILURE             = "internal"
     BAD_REQUEST_BODY               = "bad_request"
     BAD_REQUEST_PARAMETERS         = "bad_request"
-    DEFAULT_4XX                    = "bad_request"
-    DEFAULT_5XX                    = "internal"
+    DEFAULT_4XX                    = "refused"
+    DEFAULT_5XX                    = "failed"
     INTEGRATION_FAILURE            = "timed_out"
     INTEGRATION_TIMEOUT            = "timed_out"
     INVALID_API_KEY                = "forbidden"
@@ -55,17 +61,19 @@ locals {
         )
         responseTemplates = {
           "application/json" = jsonencode({
-            type       = "urn:problem-type:ims:${replace(lower(local.problems[name].code), "_", "-")}"
-            title      = local.problems[name].title
-            status     = local.problems[name].status
-            detail     = local.problems[name].detail
-            code       = local.problems[name].code
-            request_id = "$context.requestId"
+            for member, value in {
+              type       = "urn:problem-type:ims:${replace(lower(local.problems[name].code), "_", "-")}"
+              title      = local.problems[name].title
+              status     = local.problems[name].status
+              detail     = local.problems[name].detail
+              code       = local.problems[name].code
+              request_id = "$context.requestId"
+            } : member => value if value != null
           })
         }
       },
-      # A status for DEFAULT_4XX would replace the status of every 4XX response that is not configured here.
-      type == "DEFAULT_4XX" ? {} : { statusCode = tostring(local.problems[name].status) },
+      # A status for DEFAULT_4XX would replace that of every 4XX response that is not configured here.
+      local.problems[name].status == null ? {} : { statusCode = tostring(local.problems[name].status) },
     )
   }
 }

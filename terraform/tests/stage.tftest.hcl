@@ -212,9 +212,30 @@ run "gateway_responses" {
   assert {
     condition = alltrue([
       for response in values(local.gateway_responses) :
-      toset(keys(jsondecode(response.responseTemplates["application/json"]))) == toset(["type", "title", "status", "detail", "code", "request_id"])
+      setunion(keys(jsondecode(response.responseTemplates["application/json"])), ["status"]) == toset(["type", "title", "status", "detail", "code", "request_id"])
     ])
     error_message = "every gateway response has the members of the application's problems"
+  }
+
+  assert {
+    condition = alltrue([
+      for type, response in local.gateway_responses :
+      can(jsondecode(response.responseTemplates["application/json"]).status) == can(response.statusCode) && can(response.statusCode) == !startswith(type, "DEFAULT_")
+    ])
+    error_message = "the two defaults keep API Gateway's status, so they do not name one; all others do"
+  }
+
+  assert {
+    condition = !anytrue([
+      for type in ["DEFAULT_4XX", "DEFAULT_5XX"] :
+      can(regex("[45][0-9][0-9]|Invalid", local.gateway_responses[type].responseTemplates["application/json"]))
+    ])
+    error_message = "the text of a default is true of any status"
+  }
+
+  assert {
+    condition     = jsondecode(local.gateway_responses["THROTTLED"].responseTemplates["application/json"]).code == "TOO_MANY_REQUESTS"
+    error_message = "API Gateway's throttling is another problem than DynamoDB's, which is THROTTLED"
   }
 
   assert {
@@ -225,7 +246,7 @@ run "gateway_responses" {
   assert {
     condition = alltrue([
       for type, response in local.gateway_responses :
-      jsondecode(response.responseTemplates["application/json"]).status == tonumber(response.statusCode) if type != "DEFAULT_4XX"
+      jsondecode(response.responseTemplates["application/json"]).status == tonumber(response.statusCode) if !startswith(type, "DEFAULT_")
     ])
     error_message = "the status in the body is the status of the response"
   }

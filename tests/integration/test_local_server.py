@@ -317,8 +317,8 @@ def test_chunks_that_add_up_to_too_much_are_413(connection: http.client.HTTPConn
     assert_problem(Said(connection.getresponse()), 413, "REQUEST_TOO_LARGE")
 
 
-def test_a_function_that_crashes_is_500(connection: http.client.HTTPConnection) -> None:
-    assert_problem(ask(connection, "GET", "/broken"), 500, "INTERNAL_ERROR")
+def test_a_function_that_crashes_is_502(connection: http.client.HTTPConnection) -> None:
+    assert_problem(ask(connection, "GET", "/broken"), 502, "INTERNAL_ERROR")
 
 
 def test_functions_have_the_time_of_the_deployed_ones(connection: http.client.HTTPConnection) -> None:
