@@ -66,7 +66,8 @@ class StockChanges:
                 raise OutcomeUnknown(f"the stock of {sku} may have been changed; read it first") from error
             raise
         try:
-            return self._result(change, deadline)
+            # Without a key nobody can ask for this result again, so it need not be stored.
+            return self._result(change, deadline) if key else self._read(change, deadline)
         except (AwsError, OutOfTime) as error:
             if key is None:
                 raise OutcomeUnknown(f"the stock of {sku} was changed, but could not be read") from error
@@ -118,9 +119,11 @@ class StockChanges:
 
     def _result(self, change: StockChange, deadline: Deadline) -> Stock:
         """Read the stock and store it as the result of `change`; a result that is stored already counts."""
+        return self.store.keep_result(change, self._read(change, deadline), deadline)
+
+    def _read(self, change: StockChange, deadline: Deadline) -> Stock:
         # Only a SKU with 0 in stock can be deleted.
-        stock = self.store.find(change.sku, deadline) or Stock(change.sku, 0, iso(change.at))
-        return self.store.keep_result(change, stock, deadline)
+        return self.store.find(change.sku, deadline) or Stock(change.sku, 0, iso(change.at))
 
 
 def _change(
