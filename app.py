@@ -76,19 +76,19 @@ def check_availability(call: Call[requests.CheckAvailability]) -> responses.Avai
 @route("GET", "/inventory/{sku}", takes=requests.OneSku, gives=responses.Stock)
 def get_stock(call: Call[requests.OneSku]) -> responses.Stock:
     """Read the stock of a SKU."""
-    return inventory.get(call, bootstrap.stock())
+    return inventory.get(call, bootstrap.stock(), bootstrap.products())
 
 
 @route("PUT", "/inventory/{sku}", takes=requests.SetStock, gives=responses.Stock)
 def set_stock(call: Call[requests.SetStock]) -> responses.Stock:
     """Set the stock of a SKU."""
-    return inventory.set_quantity(call, bootstrap.stock_changes())
+    return inventory.set_quantity(call, bootstrap.stock_changes(), bootstrap.products())
 
 
 @route("POST", "/inventory/{sku}/adjustments", takes=requests.AdjustStock, gives=responses.Stock)
 def adjust_stock(call: Call[requests.AdjustStock]) -> responses.Stock:
     """Add to the stock of a SKU, or take from it."""
-    return inventory.adjust(call, bootstrap.stock_changes())
+    return inventory.adjust(call, bootstrap.stock_changes(), bootstrap.products())
 
 
 @route("GET", "/reservations/{order_id}", takes=requests.OneOrder, gives=responses.Reservation)

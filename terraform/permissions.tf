@@ -11,6 +11,7 @@ locals {
         Effect = "Allow"
         Action = [
           "dynamodb:BatchGetItem",
+          "dynamodb:ConditionCheckItem",
           "dynamodb:DeleteItem",
           "dynamodb:PutItem",
           "dynamodb:Scan",
@@ -23,6 +24,7 @@ locals {
         Effect = "Allow"
         Action = [
           "dynamodb:BatchGetItem",
+          "dynamodb:ConditionCheckItem",
           "dynamodb:DeleteItem",
           "dynamodb:GetItem",
           "dynamodb:PutItem",

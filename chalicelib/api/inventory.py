@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.api.routing import Call
 from chalicelib.contracts import requests, responses
 from chalicelib.domain.stock import Adjustment, IdempotencyKey, Stock
+from chalicelib.errors import NotFound
 
 if TYPE_CHECKING:
     from chalicelib.services.stock_changes import StockChanges
+    from chalicelib.store.product_store import ProductStore
     from chalicelib.store.stock_store import StockStore
 
 
-def get(call: Call[requests.OneSku], stock: StockStore) -> responses.Stock:
+def get(call: Call[requests.OneSku], stock: StockStore, products: ProductStore) -> responses.Stock:
     """GET /inventory/{sku}"""
-    return responses.Stock.model_validate(stock.get(call.takes.sku, call.deadline))
+    sku = call.takes.sku
+    return _whole(call, sku, products, lambda: stock.get(sku, call.deadline))
 
 
 def list_page(call: Call[requests.ListStock], stock: StockStore) -> responses.StockPage:
@@ -25,22 +29,31 @@ def list_page(call: Call[requests.ListStock], stock: StockStore) -> responses.St
     return responses.StockPage.model_validate({"items": levels, "next_token": call.takes.next_token(last)})
 
 
-def set_quantity(call: Call[requests.SetStock], changes: StockChanges) -> responses.Stock:
+def set_quantity(
+    call: Call[requests.SetStock], changes: StockChanges, products: ProductStore
+) -> responses.Stock:
     """PUT /inventory/{sku}"""
     asked = call.takes
     key = _key(call, asked.idempotency_key)
     body = asked.body
-    return responses.Stock.model_validate(
-        changes.set_quantity(asked.sku, body.quantity, call.deadline, body.expected_quantity, key)
+    return _whole(
+        call,
+        asked.sku,
+        products,
+        lambda: changes.set_quantity(asked.sku, body.quantity, call.deadline, body.expected_quantity, key),
     )
 
 
-def adjust(call: Call[requests.AdjustStock], changes: StockChanges) -> responses.Stock:
+def adjust(
+    call: Call[requests.AdjustStock], changes: StockChanges, products: ProductStore
+) -> responses.Stock:
     """POST /inventory/{sku}/adjustments"""
     asked = call.takes
     adjustment = Adjustment(asked.body.delta, asked.body.reason, asked.body.reference)
     key = _key(call, asked.idempotency_key)
-    return responses.Stock.model_validate(changes.adjust(asked.sku, adjustment, call.deadline, key))
+    return _whole(
+        call, asked.sku, products, lambda: changes.adjust(asked.sku, adjustment, call.deadline, key)
+    )
 
 
 def check(call: Call[requests.CheckAvailability], stock: StockStore) -> responses.Availability:
@@ -64,6 +77,17 @@ def _availability(requested: int, stock: Stock | None) -> dict[str, Any]:
         reason = "INSUFFICIENT_STOCK" if stock else "SKU_NOT_FOUND"
     status = "UNAVAILABLE" if reason else "AVAILABLE"
     return {"status": status, "requested": requested, "quantity": quantity, "reason": reason}
+
+
+def _whole(call: Call[Any], sku: str, products: ProductStore, act: Callable[[], Stock]) -> responses.Stock:
+    """The stock that `act` returns. A product that has lost its stock gets one, and `act` tries again."""
+    try:
+        stock = act()
+    except NotFound:
+        if products.complete(sku, call.deadline) is None:
+            raise
+        stock = act()
+    return responses.Stock.model_validate(stock)
 
 
 def _key(

@@ -39,8 +39,9 @@ def list_page(
     page, last = products.page(asked.limit, asked.after, call.deadline)
     if asked.include_inventory == "true":
         levels = stock.levels((product.sku for product in page), call.deadline)
+        held = [levels.get(p.sku) or products.complete(p.sku, call.deadline) for p in page]
         # A product that was deleted after the page was read has no stock any more, and is left out.
-        items = [_fields(p, levels[p.sku].quantity) for p in page if p.sku in levels]
+        items = [_fields(p, stock.quantity) for p, stock in zip(page, held, strict=True) if stock]
     else:
         items = [_fields(product) for product in page]
     return responses.ProductPage.model_validate({"items": items, "next_token": asked.next_token(last)})
@@ -52,7 +53,9 @@ def change(
     """PATCH /products/{sku}"""
     sku, changes = call.takes.sku, call.takes.body.given()
     product = products.change(sku, changes, call.deadline)
-    return responses.Product(**_fields(product, stock.get(sku, call.deadline).quantity))
+    held = stock.find(sku, call.deadline) or products.complete(sku, call.deadline)
+    # None if it was deleted after the change, so it had no stock.
+    return responses.Product(**_fields(product, held.quantity if held else 0))
 
 
 def delete(call: Call[requests.OneSku], products: ProductStore) -> None:

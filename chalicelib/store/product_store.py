@@ -1,13 +1,17 @@
-"""Products, which are created and deleted together with their stock."""
+"""Products, which are created and deleted together with their stock.
+
+A restore of one table leaves halves: a product without stock, or stock without a product. Each call that
+meets a half completes or deletes it, in a transaction whose conditions prove that it is a half.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from chalicelib.aws import dynamodb
 from chalicelib.aws.deadline import Deadline
-from chalicelib.aws.dynamodb import batch_get, scan_page, transact
 from chalicelib.aws.errors import aws_errors
 from chalicelib.domain.stock import Product, Stock
 from chalicelib.domain.timestamps import iso
@@ -16,6 +20,7 @@ from chalicelib.errors import (
     Contended,
     HasStock,
     NotFound,
+    Reason,
     Refused,
     TransactionCancelled,
 )
@@ -27,6 +32,7 @@ from chalicelib.store.items import (
     sku_key,
     stock_from_item,
     stock_to_item,
+    units_from_item,
 )
 
 if TYPE_CHECKING:
@@ -34,9 +40,11 @@ if TYPE_CHECKING:
 
     from chalicelib.settings import TableSettings
 
-_NEW = "attribute_not_exists(sku)"
-_EXISTS = "attribute_exists(sku)"
-_READ_TRIES = 8
+_ABSENT: Final = "attribute_not_exists(sku)"
+_EXISTS: Final = "attribute_exists(sku)"
+_EMPTY: Final = "quantity = :none"
+_READ_TRIES: Final = 8
+_WRITE_TRIES: Final = 4
 
 
 class ProductStore:
@@ -51,34 +59,54 @@ class ProductStore:
         self._inventory = tables.inventory_table
 
     def create(self, product: Product, deadline: Deadline) -> Stock:
-        """Store `product` with a stock of 0, and return that stock. Raises `AlreadyExists`, `Contended`."""
-        stock = Stock(product.sku, 0, product.created_at)
-        items = {self._products: product_to_item(product), self._inventory: stock_to_item(stock)}
-        puts = [
-            {"Put": {"TableName": table, "Item": item, "ConditionExpression": _NEW}}
-            for table, item in items.items()
-        ]
-        try:
-            transact(self._client, puts, deadline)
-        except TransactionCancelled as cancelled:
-            raise AlreadyExists(f"SKU {product.sku} exists already") from cancelled
-        return stock
+        """Store `product` with a stock of 0, and return that stock. Stock without a product keeps its units.
+
+        Raises `AlreadyExists`, `Contended`.
+        """
+        sku, stock = product.sku, Stock(product.sku, 0, product.created_at)
+        put_product = {"Put": self._put(self._products, product_to_item(product))}
+        put_stock = {"Put": self._put(self._inventory, stock_to_item(stock))}
+        has_stock = {"ConditionCheck": self._at(self._inventory, sku, _EXISTS)}
+        for _ in deadline.tries(_WRITE_TRIES):
+            for other in (put_stock, has_stock):
+                refused = self._transact([put_product, other], deadline)
+                if refused is None:
+                    return stock if other is put_stock else self._stock_now(stock, deadline)
+                if _failed(refused[0]):
+                    raise AlreadyExists(f"SKU {sku} exists already")
+        raise _contended(sku)
 
     def get(self, sku: str, deadline: Deadline) -> tuple[Product, Stock]:
         """Read a product and its stock in one call. Raises `NotFound`, `Contended`."""
         keys = product_key, stock_key = (self._products, "sku", sku), (self._inventory, "sku", sku)
         for _ in deadline.tries(_READ_TRIES):
-            found = batch_get(self._client, keys, deadline)
+            found = dynamodb.batch_get(self._client, keys, deadline)
             if not found:
-                raise NotFound(f"there is no SKU {sku}")
+                break
             # A batch read is no transaction: it may see half of a creation or a deletion.
             if len(found) == len(keys):
                 return product_from_item(found[product_key]), stock_from_item(found[stock_key])
-        raise Contended(f"SKU {sku} is being created or deleted; try again")
+        if product_key in found and (stock := self.complete(sku, deadline)):
+            return product_from_item(found[product_key]), stock
+        raise NotFound(f"there is no SKU {sku}")
+
+    def complete(self, sku: str, deadline: Deadline) -> Stock | None:
+        """Give a product without stock a stock of 0; returns its stock, None if there is no product.
+
+        Raises `Contended`.
+        """
+        stock = Stock(sku, 0, iso(deadline.now()))
+        product = {"ConditionCheck": self._at(self._products, sku, _EXISTS)}
+        refused = self._transact(
+            [product, {"Put": self._put(self._inventory, stock_to_item(stock))}], deadline
+        )
+        if refused is None:
+            return stock
+        return None if _failed(refused[0]) else self._stock_now(stock, deadline)
 
     def page(self, limit: int, after: str | None, deadline: Deadline) -> tuple[list[Product], str | None]:
         """Read at most `limit` products that follow the SKU `after`; see `scan_page`."""
-        items, last = scan_page(self._client, self._products, limit, after, deadline)
+        items, last = dynamodb.scan_page(self._client, self._products, limit, after, deadline)
         return [product_from_item(item) for item in items], last
 
     def change(self, sku: str, changes: Mapping[str, str | Decimal | None], deadline: Deadline) -> Product:
@@ -111,22 +139,59 @@ class ProductStore:
         return product_from_item(response["Attributes"])
 
     def delete(self, sku: str, deadline: Deadline) -> None:
-        """Delete a product that has no stock. Raises `NotFound`, `HasStock`, `Contended`."""
-        product = {"TableName": self._products, "Key": sku_key(sku), "ConditionExpression": _EXISTS}
-        stock = {
-            "TableName": self._inventory,
-            "Key": sku_key(sku),
-            "ConditionExpression": "quantity = :none",
-            "ExpressionAttributeValues": {":none": attribute(0)},
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-        }
+        """Delete a product that has no stock, or half of one. Raises `NotFound`, `HasStock`, `Contended`."""
+        keys = product_key, stock_key = (self._products, "sku", sku), (self._inventory, "sku", sku)
+        product, stock = _EXISTS, _EMPTY
+        for _ in deadline.tries(_WRITE_TRIES):
+            refused = self._transact(
+                # To delete what is absent, on condition that it is, proves that and changes nothing.
+                [
+                    {"Delete": self._at(self._products, sku, product)},
+                    {"Delete": self._at(self._inventory, sku, stock)},
+                ],
+                deadline,
+            )
+            if refused is None:
+                return
+            held = refused[1].item
+            if held and (units := units_from_item(held)):
+                raise HasStock(f"SKU {sku} has {units} in stock; only a product without stock can be deleted")
+            found = dynamodb.batch_get(self._client, keys, deadline)
+            if not found:
+                raise NotFound(f"there is no SKU {sku}")
+            product = _EXISTS if product_key in found else _ABSENT
+            stock = _EMPTY if stock_key in found else _ABSENT
+        raise _contended(sku)
+
+    def _transact(self, actions: Sequence[Any], deadline: Deadline) -> Sequence[Reason] | None:
+        """Do all of `actions`, or none; returns the reasons if a condition did not hold, else None."""
         try:
-            transact(self._client, [{"Delete": product}, {"Delete": stock}], deadline)
+            dynamodb.transact(self._client, actions, deadline)
         except TransactionCancelled as cancelled:
-            held = cancelled.reasons[1].item
-            if held is None:
-                raise NotFound(f"there is no SKU {sku}") from cancelled
-            units = stock_from_item(held).quantity
-            raise HasStock(
-                f"SKU {sku} has {units} in stock; only a product without stock can be deleted"
-            ) from cancelled
+            if not cancelled.retryable:
+                raise
+            return cancelled.reasons
+        return None
+
+    def _stock_now(self, stock: Stock, deadline: Deadline) -> Stock:
+        """The stock as it is now, or else `stock`: it was deleted meanwhile, so it was 0."""
+        item = dynamodb.get(self._client, self._inventory, sku_key(stock.sku), deadline)
+        return stock_from_item(item) if item else stock
+
+    def _put(self, table: str, item: Mapping[str, Any]) -> dict[str, Any]:
+        return {"TableName": table, "Item": item, "ConditionExpression": _ABSENT}
+
+    def _at(self, table: str, sku: str, condition: str) -> dict[str, Any]:
+        request = {"TableName": table, "Key": sku_key(sku), "ConditionExpression": condition}
+        request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+        if condition == _EMPTY:
+            request["ExpressionAttributeValues"] = {":none": attribute(0)}
+        return request
+
+
+def _failed(reason: Reason) -> bool:
+    return reason.code == "ConditionalCheckFailed"
+
+
+def _contended(sku: str) -> Contended:
+    return Contended(f"SKU {sku} is being created or deleted; try again")

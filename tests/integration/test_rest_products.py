@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.store.product_store import ProductStore
 from local.stage import Stage
 from tests.support.rest import Response, RestClient
 
@@ -124,6 +125,109 @@ def test_a_product_with_stock_cannot_be_deleted(rest: RestClient) -> None:
     assert rest.get("/products/A-1").json["quantity"] == 2
 
 
+def lose(stage: Stage, table: str, sku: str = "A-1") -> None:
+    """Delete one half of a product, as a restore of one table to an older moment does."""
+    stage.dynamodb.delete_item(TableName=table, Key={"sku": {"S": sku}})
+
+
+def test_a_product_that_lost_its_stock_is_read_changed_and_stocked_again(
+    rest: RestClient, stage: Stage
+) -> None:
+    rest.post("/products", PRODUCT)
+    lose(stage, stage.tables.inventory_table)
+    assert rest.post("/products", PRODUCT).code == "ALREADY_EXISTS"
+    assert (read := rest.get("/products/A-1")).status == 200
+    assert (read.json["name"], read.json["quantity"]) == (PRODUCT["name"], 0)
+    assert rest.put("/inventory/A-1", {"quantity": 5}).status == 200
+    lose(stage, stage.tables.inventory_table)
+    changed = rest.patch("/products/A-1", {"price": 3})
+    assert (changed.status, changed.json["price"], changed.json["quantity"]) == (200, 3, 0)
+    assert rest.get("/inventory/A-1").json["quantity"] == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "body", "quantity"),
+    [
+        ("GET /products/A-1", None, 0),
+        ("PATCH /products/A-1", {"price": 3}, 0),
+        ("GET /inventory/A-1", None, 0),
+        ("PUT /inventory/A-1", {"quantity": 5}, 5),
+        ("POST /inventory/A-1/adjustments", {"delta": 2, "reason": "RECEIVED"}, 2),
+        ("GET /products", None, 0),
+    ],
+)
+def test_every_call_that_names_a_product_without_stock_mends_it(
+    rest: RestClient, stage: Stage, line: str, body: Any, quantity: int
+) -> None:
+    rest.post("/products", PRODUCT)
+    lose(stage, stage.tables.inventory_table)
+    method, path = line.split()
+    answer = rest.call(method, path, body, query={"include_inventory": "true"})
+    assert answer.status == 200
+    shown = answer.json.get("items", [answer.json])[0]
+    assert (shown["sku"], shown["quantity"]) == ("A-1", quantity)
+    assert rest.get("/inventory/A-1").json["quantity"] == quantity
+
+
+def test_a_product_without_stock_has_no_units_to_take(rest: RestClient, stage: Stage) -> None:
+    rest.post("/products", PRODUCT)
+    lose(stage, stage.tables.inventory_table)
+    refused = rest.post("/inventory/A-1/adjustments", {"delta": -1, "reason": "LOST"})
+    assert (refused.status, refused.code) == (409, "INSUFFICIENT_STOCK")
+
+
+def test_stock_that_lost_its_product_gets_a_new_one(rest: RestClient, stage: Stage) -> None:
+    rest.post("/products", PRODUCT)
+    rest.put("/inventory/A-1", {"quantity": 5})
+    lose(stage, stage.tables.product_table)
+    assert rest.get("/products/A-1").status == 404
+    assert rest.patch("/products/A-1", {"price": 3}).status == 404
+    assert rest.delete("/products/A-1").code == "HAS_STOCK"
+    made = rest.post("/products", PRODUCT)
+    assert (made.status, made.json["quantity"]) == (201, 5)
+    assert rest.get("/products/A-1").json == made.json
+
+
+def test_half_a_product_without_units_can_be_deleted(rest: RestClient, stage: Stage) -> None:
+    for table in (stage.tables.product_table, stage.tables.inventory_table):
+        rest.post("/products", PRODUCT)
+        lose(stage, table)
+        assert [rest.delete("/products/A-1").status for _ in range(2)] == [204, 404]
+        assert [rest.get(f"/{path}/A-1").status for path in ("products", "inventory")] == [404, 404]
+
+
+@pytest.mark.parametrize("units", [0, 5])
+def test_calls_that_meet_a_half_at_once_leave_a_whole_product_or_none(
+    rest: RestClient, stage: Stage, units: int
+) -> None:
+    tables = (stage.tables.product_table, stage.tables.inventory_table)
+    calls = [
+        lambda: rest.get("/products/A-1"),
+        lambda: rest.patch("/products/A-1", {"price": 3}),
+        lambda: rest.delete("/products/A-1"),
+        lambda: rest.post("/products", PRODUCT),
+    ]
+    allowed = [{200, 404, 503}, {200, 404}, {204, 404, 409, 503}, {201, 409, 503}]
+    with ThreadPoolExecutor(8) as threads:
+        for number in range(12):
+            rest.post("/products", PRODUCT)
+            rest.put("/inventory/A-1", {"quantity": units})
+            lose(stage, tables[0] if units else tables[number % 2])
+            made = [threads.submit(call) for call in calls * 2]
+            for wanted, future in zip(allowed * 2, made, strict=True):
+                assert future.result().status in wanted
+            halves = [
+                stage.dynamodb.get_item(TableName=table, Key={"sku": {"S": "A-1"}}).get("Item")
+                for table in tables
+            ]
+            if units:
+                # Nothing deletes units, so exactly one creation found them.
+                assert [future.result().status for future in made].count(201) == 1
+                assert rest.get("/products/A-1").json["quantity"] == units
+            else:
+                assert (halves[0] is None) == (halves[1] is None)
+
+
 @pytest.mark.parametrize("limit", [1, 7, 100])
 def test_pages_show_every_product_once(rest: RestClient, limit: int) -> None:
     skus = {f"S{number}" for number in range(15)}
@@ -143,10 +247,19 @@ def test_a_listing_shows_stock_only_when_asked(rest: RestClient) -> None:
     assert item == rest.get("/products/A-1").json
 
 
-def test_a_product_that_is_deleted_while_its_page_is_read_is_omitted(rest: RestClient, stage: Stage) -> None:
+def test_a_product_that_is_deleted_while_its_page_is_read_is_omitted(
+    rest: RestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rest.post("/products", PRODUCT)
     rest.post("/products", PRODUCT | {"sku": "B"})
-    stage.dynamodb.delete_item(TableName=stage.tables.inventory_table, Key={"sku": {"S": "B"}})
+    page = ProductStore.page
+
+    def page_then_deletion(*arguments: Any) -> Any:
+        found = page(*arguments)
+        assert rest.delete("/products/B").status == 204
+        return found
+
+    monkeypatch.setattr(ProductStore, "page", page_then_deletion)
     assert [item["sku"] for item in rest.get("/products", include_inventory="true").json["items"]] == ["A-1"]
 
 

@@ -325,7 +325,9 @@ class TestContentType:
 
 class TestContentEncoding:
     @pytest.mark.parametrize("coding", ["gzip", "br", "GZIP", "deflate", "gzip, identity", "zstd", "unknown"])
-    @pytest.mark.parametrize("body", [gzip.compress(b"{}"), b"\xff\xfe", b"{}"])
+    @pytest.mark.parametrize(
+        "body", [gzip.compress(b"{}"), b"\xff\xfe", b"{}"], ids=["gzip", "bytes", "JSON"]
+    )
     def test_a_compressed_body_is_415_whatever_it_holds(
         self, rest: RestClient, coding: str, body: bytes
     ) -> None:

@@ -5,20 +5,41 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chalicelib.domain.stock import Stock
+from chalicelib.domain.stock import Product, Stock
 from chalicelib.domain.timestamps import iso
 from chalicelib.errors import AlreadyExists, Contended, HasStock, NotFound, Refused
 from chalicelib.store.product_store import ProductStore
 from tests.support.deadlines import at
 from tests.support.engines import Call, FakeStage, Scripted, faults
 from tests.support.engines.errors import Refusal
-from tests.unit.builders import NOW, THEN, make_product, put_product, put_stock
+from tests.unit.builders import (
+    NOW,
+    THEN,
+    concurrent_write,
+    make_product,
+    put_product,
+    put_stock,
+    quantity_of,
+)
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
 
 
 DEADLINE = at(NOW)
+
+
+def writes(stage: FakeStage, *, product: Product | None) -> Any:
+    """A fault: another caller stores `product` (None: deletes it), without stock, right before the call."""
+
+    def fault(call: Call) -> Any:
+        if product is None:
+            stage.dynamodb.delete_item(TableName=stage.tables.product_table, Key={"sku": {"S": "A"}})
+        else:
+            put_product(stage, product)
+        return call.proceed()
+
+    return fault
 
 
 @pytest.fixture
@@ -45,17 +66,122 @@ def test_a_taken_sku_is_refused_and_unchanged(products: ProductStore, stage: Fak
     assert stage.dynamodb.snapshot() == before
 
 
-@pytest.mark.parametrize("half", ["product", "stock"])
-def test_half_a_product_is_read_again_and_then_contention(
-    products: ProductStore, stage: FakeStage, half: str
+def test_a_product_that_lost_its_stock_is_read_with_a_stock_of_0(
+    products: ProductStore, stage: FakeStage
 ) -> None:
+    put_product(stage, make_product())
+    assert products.get("A", DEADLINE) == (make_product(), Stock("A", 0, iso(NOW)))
+    # A half is mostly one of a creation or deletion under way, so it is read again first.
+    assert stage.dynamodb.counts["batch_get_item"] == 8
+    assert quantity_of(stage, "A") == 0
+    stage.dynamodb.counts.clear()
+    products.get("A", DEADLINE)
+    assert stage.dynamodb.counts == {"batch_get_item": 1}
+
+
+def test_stock_that_lost_its_product_is_no_product(products: ProductStore, stage: FakeStage) -> None:
+    put_stock(stage, "A", 3)
+    with pytest.raises(NotFound):
+        products.get("A", DEADLINE)
+    with pytest.raises(NotFound):
+        products.change("A", {"name": "b"}, DEADLINE)
+    assert products.complete("A", DEADLINE) is None
+    assert (quantity_of(stage, "A"), stage.dynamodb.counts["batch_get_item"]) == (3, 8)
+
+
+def test_a_product_that_is_deleted_while_it_is_completed_is_not_found(
+    products: ProductStore, stage: FakeStage, script: Scripted
+) -> None:
+    put_product(stage, make_product())
+    script.by_operation["transact_write_items"] = [writes(stage, product=None)]
+    with pytest.raises(NotFound):
+        products.get("A", DEADLINE)
+    assert quantity_of(stage, "A") is None
+
+
+def test_stock_that_arrives_while_a_product_is_completed_is_kept(
+    products: ProductStore, stage: FakeStage, script: Scripted
+) -> None:
+    put_product(stage, make_product())
+    script.by_operation["transact_write_items"] = [concurrent_write(stage, "A", 7)]
+    assert products.get("A", DEADLINE)[1].quantity == 7
+    assert quantity_of(stage, "A") == 7
+
+
+def test_stock_that_lost_its_product_gets_a_new_one_and_keeps_its_units(
+    products: ProductStore, stage: FakeStage
+) -> None:
+    put_stock(stage, "A", 3)
+    assert products.create(make_product(), DEADLINE).quantity == 3
+    assert products.get("A", DEADLINE) == (make_product(), Stock("A", 3, THEN))
+    with pytest.raises(AlreadyExists):
+        products.create(make_product(), DEADLINE)
+
+
+def test_a_product_that_lost_its_stock_exists(products: ProductStore, stage: FakeStage) -> None:
+    put_product(stage, make_product())
+    with pytest.raises(AlreadyExists):
+        products.create(make_product(name="other"), DEADLINE)
+    assert products.get("A", DEADLINE)[0] == make_product()
+
+
+def test_a_product_whose_lost_half_is_deleted_meanwhile_is_created_anew(
+    products: ProductStore, stage: FakeStage, script: Scripted
+) -> None:
+    put_stock(stage, "A", 0)
+    script.by_operation["transact_write_items"] = [Call.proceed, concurrent_write(stage, "A", None)]
+    assert products.create(make_product(), DEADLINE) == Stock("A", 0, THEN)
+    assert products.get("A", DEADLINE)[0] == make_product()
+
+
+def test_a_product_that_is_created_by_another_call_meanwhile_exists(
+    products: ProductStore, stage: FakeStage, script: Scripted
+) -> None:
+    put_stock(stage, "A", 3)
+    other = make_product(name="other")
+    script.by_operation["transact_write_items"] = [Call.proceed, writes(stage, product=other)]
+    with pytest.raises(AlreadyExists):
+        products.create(make_product(), DEADLINE)
+    assert products.get("A", DEADLINE) == (other, Stock("A", 3, THEN))
+
+
+@pytest.mark.parametrize("half", ["product", "stock"])
+def test_half_a_product_without_units_is_deleted(products: ProductStore, stage: FakeStage, half: str) -> None:
     if half == "product":
         put_product(stage, make_product())
     else:
         put_stock(stage, "A", 0)
+    products.delete("A", DEADLINE)
+    assert stage.dynamodb.snapshot() == {table: {} for table in stage.dynamodb.tables}
+    with pytest.raises(NotFound):
+        products.delete("A", DEADLINE)
+
+
+def test_units_that_lost_their_product_are_not_deleted(products: ProductStore, stage: FakeStage) -> None:
+    put_stock(stage, "A", 3)
+    with pytest.raises(HasStock, match="3 in stock"):
+        products.delete("A", DEADLINE)
+    assert quantity_of(stage, "A") == 3
+
+
+def test_units_that_arrive_while_half_a_product_is_deleted_are_kept(
+    products: ProductStore, stage: FakeStage, script: Scripted
+) -> None:
+    put_product(stage, make_product())
+    script.by_operation["transact_write_items"] = [Call.proceed, concurrent_write(stage, "A", 4)]
+    with pytest.raises(HasStock, match="4 in stock"):
+        products.delete("A", DEADLINE)
+    assert products.get("A", DEADLINE) == (make_product(), Stock("A", 4, THEN))
+
+
+def test_halves_that_keep_changing_are_contention(
+    products: ProductStore, stage: FakeStage, script: Scripted
+) -> None:
+    put_product(stage, make_product())
+    turns = [concurrent_write(stage, "A", 0), concurrent_write(stage, "A", None)]
+    script.by_operation["transact_write_items"] = [*turns[::-1], *turns[::-1]]
     with pytest.raises(Contended):
-        products.get("A", DEADLINE)
-    assert stage.dynamodb.counts["batch_get_item"] == 8
+        products.delete("A", DEADLINE)
 
 
 def test_a_product_that_is_being_created_is_found(
