@@ -5,10 +5,20 @@ AWS_PORT ?= 4566
 SEEDS ?= 1000
 # The number of tests at the same time: more than there are cores, since tests spend much of their time waiting.
 WORKERS ?= 4
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 # The first Python on the path that is new enough; `make PYTHON=…` chooses another.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+	$$p -I -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+
+# The caller's own settings of Python and pip would reach into the virtual environment (PYTHONPATH, PYTHONSAFEPATH,
+# PIP_TARGET and so on). The commands get only those that say where packages come from, or how output looks.
+KEPT := PYTHON PYTHONDONTWRITEBYTECODE PYTHONHASHSEED PYTHONIOENCODING PYTHONUNBUFFERED PYTHONUTF8 \
+	PIP_CACHE_DIR PIP_CERT PIP_CLIENT_CERT PIP_CONFIG_FILE PIP_DEFAULT_TIMEOUT PIP_EXTRA_INDEX_URL PIP_FIND_LINKS \
+	PIP_INDEX_URL PIP_KEYRING_PROVIDER PIP_NO_CACHE_DIR PIP_NO_INDEX PIP_PROXY PIP_RETRIES PIP_TIMEOUT PIP_TRUSTED_HOST
+unexport $(filter-out $(KEPT),$(filter PYTHON% PIP_%,$(.VARIABLES)))
+# pip's own files may ask for installs into the user's home, which fail in a virtual environment.
+export PIP_USER := 0
 
 .PHONY: help
 help: ## list the targets
@@ -116,10 +126,16 @@ clean: ## remove everything that make created, including the data of `make run`
 .PHONY: venv
 venv: .venv/installed ## create the virtual environment
 
-.venv/installed: requirements-dev.txt
+# A `.venv` is built anew if its Python is gone or too old, or if it has no pip (as when python3-venv was missing).
+UNUSABLE := $(shell $(BIN)/python -I -c 'import pip; $(NEW_ENOUGH)' 2>/dev/null || echo unusable)
+
+.PHONY: unusable
+.venv/installed: requirements-dev.txt $(UNUSABLE)
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is required, but none was found. Try: make PYTHON=/path/to/python3"; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
-		{ echo "The virtual environment could not be created (on Debian and Ubuntu: apt install python3-venv)."; exit 1; }
+	@test -z "$(UNUSABLE)" || $(PYTHON) -I -c '$(NEW_ENOUGH)' 2>/dev/null || \
+		{ echo "$(PYTHON) is not Python 3.11 or later. Try: make PYTHON=/path/to/python3"; exit 1; }
+	@test -z "$(UNUSABLE)" || { rm -rf .venv; trap 'rm -rf .venv; exit 1' HUP INT TERM; $(PYTHON) -m venv .venv; } || \
+		{ rm -rf .venv; echo "The virtual environment could not be created (on Debian and Ubuntu: apt install python3-venv)."; exit 1; }
 	@echo "Installing the packages of requirements-dev.txt …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
 	@touch $@

@@ -1,0 +1,155 @@
+"""The Makefile on a newcomer's machine: a copy of it in a folder of its own, with few packages."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.support.local_stack import ROOT
+
+HOSTILE = {
+    "PIP_USER": "1",
+    "PIP_TARGET": "/nonexistent/target",
+    "PIP_NO_DEPS": "1",
+    "PYTHONHOME": "/nonexistent",
+    "PYTHONPATH": "/nonexistent",
+    "PYTHONSAFEPATH": "1",
+    "PYTHONOPTIMIZE": "2",
+    "PYTHONWARNINGS": "error",
+}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    shutil.copy(ROOT / "Makefile", folder)
+    (folder / "requirements-dev.txt").touch()
+    return folder
+
+
+def make(checkout: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["make", *arguments],
+        cwd=checkout,
+        env={"PATH": os.environ["PATH"], "HOME": str(checkout.parent), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def executable(file: Path, script: str) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"#!/bin/sh\n{script}\n")
+    file.chmod(0o755)
+    return file
+
+
+def quick_python(checkout: Path) -> str:
+    """A Python whose `-m venv` makes at once a `.venv` that runs this test's Python."""
+    runs_ours = f'exec "{sys.executable}" "$@"'
+    makes_venv = 'mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && exit'
+    return str(
+        executable(
+            checkout.parent / "quick-python", f'if [ "$2" = venv ]; then {makes_venv}; fi\n{runs_ours}'
+        )
+    )
+
+
+def wheel(file: Path, **modules: str) -> None:
+    """Write a wheel with these modules."""
+    name, version, *_ = file.name.split("-")
+    info = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(file, "w") as archive:
+        for module, text in modules.items():
+            archive.writestr(f"{module}.py", text)
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+
+
+def test_a_hostile_environment_does_not_reach_the_virtual_environment(checkout: Path) -> None:
+    (checkout.parent / ".config/pip").mkdir(parents=True)
+    (checkout.parent / ".config/pip/pip.conf").write_text("[install]\nuser = true\n")
+    wheel(checkout / "tools-1-py3-none-any.whl", tool="print('ran')")
+    (checkout / "requirements-dev.txt").write_text("./tools-1-py3-none-any.whl\n")
+
+    made = make(checkout, "venv", **HOSTILE)
+
+    assert made.returncode == 0, made.stderr
+    ran = subprocess.run([".venv/bin/python", "-m", "tool"], cwd=checkout, capture_output=True, check=True)
+    assert ran.stdout == b"ran\n"
+
+
+def test_the_source_of_packages_is_passed_on(checkout: Path) -> None:
+    executable(checkout / ".venv/bin/python", 'test "$2" != pip || env')
+    made = make(checkout, "venv", PIP_INDEX_URL="https://packages.example.com", PIP_TARGET="/elsewhere")
+    assert made.returncode == 0
+    assert "PIP_INDEX_URL=https://packages.example.com" in made.stdout
+    assert "PIP_USER=0" in made.stdout
+    assert "PIP_TARGET" not in made.stdout
+
+
+def test_a_failed_creation_leaves_nothing_and_says_what_to_install(checkout: Path) -> None:
+    half = f'mkdir -p .venv/bin; ln -s "{sys.executable}" .venv/bin/python; exit 1'
+    without_ensurepip = executable(
+        checkout.parent / "python", f'if [ "$2" = venv ]; then {half}; fi\nexec "{sys.executable}" "$@"'
+    )
+    failed = make(checkout, "venv", f"PYTHON={without_ensurepip}")
+    assert failed.returncode != 0
+    assert "apt install python3-venv" in failed.stdout
+    assert not (checkout / ".venv").exists()
+
+    assert make(checkout, "venv", f"PYTHON={quick_python(checkout)}").returncode == 0
+    assert (checkout / ".venv/installed").exists()
+
+
+@pytest.mark.parametrize("broken", ["no pip", "old Python", "dangling Python", "dangling link", "a file"])
+def test_an_unusable_environment_is_built_anew(checkout: Path, broken: str) -> None:
+    venv = checkout / ".venv"
+    if broken == "dangling link":
+        venv.symlink_to("/nonexistent")
+    elif broken == "a file":
+        venv.touch()
+    else:
+        venv.mkdir()
+        (venv / "installed").touch()
+        if broken == "dangling Python":
+            (venv / "bin").mkdir()
+            (venv / "bin/python").symlink_to("/nonexistent")
+        else:
+            says = {
+                "no pip": "import sys; sys.modules['pip'] = None",
+                "old Python": "import sys; sys.version_info = (3, 10)",
+            }[broken]
+            executable(venv / "bin/python", f'exec "{sys.executable}" -c "{says}; exec(sys.argv[-1])" "$@"')
+
+    quick = quick_python(checkout)
+    made = make(checkout, "venv", f"PYTHON={quick}")
+
+    assert made.returncode == 0, made.stderr
+    assert (venv / "bin/python").read_text() == Path(quick).read_text()
+    assert make(checkout, "venv", f"PYTHON={quick}").stdout.startswith("make: Nothing")
+
+
+def test_a_usable_environment_is_kept_and_only_its_packages_are_updated(checkout: Path) -> None:
+    quick = quick_python(checkout)
+    make(checkout, "venv", f"PYTHON={quick}")
+    (checkout / ".venv/mine").touch()
+    os.utime(checkout / ".venv/installed", (0, 0))
+    assert "Installing" in make(checkout, "venv", f"PYTHON={quick}").stdout
+    assert (checkout / ".venv/mine").exists()
+
+
+def test_an_old_python_is_refused_by_name(checkout: Path) -> None:
+    old = executable(checkout.parent / "python2", "echo 'Unknown option: -I' >&2; exit 2")
+    refused = make(checkout, "venv", f"PYTHON={old}")
+    assert refused.returncode != 0
+    assert f"{old} is not Python 3.11 or later" in refused.stdout
+    assert not (checkout / ".venv").exists()
