@@ -9,6 +9,7 @@ NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 # The first Python on the path that is new enough; `make PYTHON=…` chooses another.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -I -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$p && break; done)
+# The scripts in this folder name the folder itself, so they break if the checkout is renamed: call modules.
 BIN := .venv/bin
 
 # The caller's own settings of Python and pip would reach into the virtual environment (PYTHONPATH, PYTHONSAFEPATH,
@@ -34,11 +35,11 @@ demo: venv ## play the life of an order, on the stack of `make run`
 
 .PHONY: test
 test: venv ## run all tests, with coverage
-	AWS_CALLS=all $(BIN)/pytest -n $(WORKERS) --dist loadscope --cov --cov-report=term
+	AWS_CALLS=all $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --cov --cov-report=term
 
 .PHONY: faults
 faults: venv ## test the consumer and the REST API under each kind of fault (about 15 minutes)
-	$(BIN)/pytest tests/faults -m "faults or not faults"
+	$(BIN)/python -m pytest tests/faults -m "faults or not faults"
 
 .PHONY: simulate
 simulate: venv ## simulate SEEDS histories with faults and crashes, with new seeds
@@ -46,7 +47,7 @@ simulate: venv ## simulate SEEDS histories with faults and crashes, with new see
 
 .PHONY: e2e
 e2e: venv ## run the end-to-end tests, on the stage in the environment if there is one
-	$(BIN)/pytest tests/e2e
+	$(BIN)/python -m pytest tests/e2e
 
 .PHONY: bench
 bench: venv ## benchmark the consumers, the API and cold starts (about 40 minutes); see docs/performance.md
@@ -64,16 +65,16 @@ bench-short: venv ## run a short form of each benchmark (about 3 minutes)
 
 .PHONY: check
 check: lint types ## check style and types, and run the unit tests
-	$(BIN)/pytest -q tests/unit
+	$(BIN)/python -m pytest -q tests/unit
 
 .PHONY: lint
 lint: venv ## check style and format
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
 
 .PHONY: types
 types: venv ## check types
-	$(BIN)/mypy
+	$(BIN)/python -m mypy
 
 .PHONY: package
 package: venv ## build what Terraform deploys; print its size and import time
@@ -94,17 +95,17 @@ terraform: package $(CHECKOV)/installed ## check the deployment: format, validit
 	@for stage in dev prod; do echo "environments/$$stage.tfvars" && terraform -chdir=$(CHECKS) test \
 		-test-directory=tests/environments -var-file=environments/$$stage.tfvars || exit 1; done
 	$(BIN)/python -m deploy.planned $(CHECKS) > $(CHECKS)/plan.json
-	$(CHECKOV)/bin/checkov --config-file terraform/.checkov.yaml -f $(CHECKS)/plan.json
-	IMS_PLAN=$(CHECKS)/plan.json $(BIN)/pytest tests/terraform
+	$(CHECKOV)/bin/python -m checkov.main --config-file terraform/.checkov.yaml -f $(CHECKS)/plan.json
+	IMS_PLAN=$(CHECKS)/plan.json $(BIN)/python -m pytest tests/terraform
 
 $(CHECKOV)/installed: deploy/checkov.txt | venv
-	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(CHECKOV)
-	$(BIN)/uv pip install --quiet --python $(CHECKOV)/bin/python --requirement deploy/checkov.txt
+	$(BIN)/python -m uv venv --quiet --allow-existing --python $(BIN)/python $(CHECKOV)
+	$(BIN)/python -m uv pip install --quiet --python $(CHECKOV)/bin/python --requirement deploy/checkov.txt
 	@touch $@
 
 .PHONY: aws-calls
 aws-calls: venv ## record which AWS calls each function makes
-	AWS_CALLS=write $(BIN)/pytest -n $(WORKERS) --dist loadscope tests/integration
+	AWS_CALLS=write $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope tests/integration
 
 .PHONY: stage-env
 stage-env: ## print the deployed stage's environment, for `make e2e`
@@ -113,9 +114,9 @@ stage-env: ## print the deployed stage's environment, for `make e2e`
 
 .PHONY: lock
 lock: venv ## pin the versions of requirements*.in
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
+	$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
 		requirements.in -o requirements.txt
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
+	$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
 		requirements-dev.in -o requirements-dev.txt
 
 .PHONY: clean

@@ -26,6 +26,9 @@ STAGE: Final = "terraform"
 Chalice requires a stage name and a role; `deploy.template` removes both.
 """
 
+_CHALICE: Final = "import sys; from chalice.cli import main; sys.exit(main())"
+"""What Chalice's script does. The script itself breaks if the checkout is renamed."""
+
 
 class ChaliceFailed(Exception):
     """`chalice package` failed."""
@@ -46,8 +49,8 @@ def run_chalice(project: Path, out: Path) -> dict[str, Any]:
 
     Raises `ChaliceFailed` with what Chalice printed.
     """
-    chalice = Path(sys.executable).with_name("chalice")
-    command = [str(chalice), "package", "--pkg-format", "terraform", "--stage", STAGE, str(out)]
+    arguments = ["package", "--pkg-format", "terraform", "--stage", STAGE, str(out)]
+    command = [sys.executable, "-c", _CHALICE, *arguments]
     # Chalice requires a region, although nothing that it writes for Terraform contains one.
     environment = os.environ | {"AWS_DEFAULT_REGION": "us-east-1", "PYTHONDONTWRITEBYTECODE": "1"}
     result = subprocess.run(  # noqa: S603

@@ -1,6 +1,7 @@
 """The Makefile on a newcomer's machine: a copy of it in a folder of its own, with few packages."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -85,6 +86,26 @@ def test_a_hostile_environment_does_not_reach_the_virtual_environment(checkout: 
     assert made.returncode == 0, made.stderr
     ran = subprocess.run([".venv/bin/python", "-m", "tool"], cwd=checkout, capture_output=True, check=True)
     assert ran.stdout == b"ran\n"
+
+
+def test_a_renamed_checkout_still_works(checkout: Path) -> None:
+    tools = ("pytest", "ruff", "mypy", "uv")
+    wheel(checkout / "tools-1-py3-none-any.whl", **dict.fromkeys(tools, "import sys; print(sys.argv)"))
+    (checkout / "requirements-dev.txt").write_text("./tools-1-py3-none-any.whl\n")
+    assert make(checkout, "venv").returncode == 0
+    renamed = checkout.rename(checkout.with_name("renamed"))
+
+    for target in ("check", "e2e", "lock"):
+        made = make(renamed, target)
+        assert made.returncode == 0, made.stderr
+        assert str(renamed) in made.stdout
+
+
+def test_nothing_calls_a_script_of_an_environment() -> None:
+    files = [ROOT / "Makefile", ROOT / ".ci/run", ROOT / ".pre-commit-config.yaml", *ROOT.glob("*.md")]
+    for file in [*files, *(ROOT / "docs").rglob("*.md"), *(ROOT / "tests").glob("*.md")]:
+        called = re.findall(r"(?:\.venv/bin|\$\((?:BIN|CHECKOV)\)(?:/bin)?)/([\w.-]+)", file.read_text())
+        assert set(called) <= {"python", "installed"}, file.name
 
 
 def test_the_source_of_packages_is_passed_on(checkout: Path) -> None:
