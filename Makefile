@@ -27,7 +27,10 @@ help: ## list the targets
 
 .PHONY: run
 run: venv ## run the whole system on this machine; PORT and AWS_PORT choose ports, RESET=1 deletes its data first
-	@$(BIN)/python -m local --port $(PORT) --aws-port $(AWS_PORT) $(if $(RESET),--reset)
+	@$(BIN)/python -m local --port="$(PORT)" --aws-port="$(AWS_PORT)" $(RESETTING)
+
+# Only `make run RESET=1` deletes data: a variable of that name in the environment may mean something else.
+RESETTING = $(if $(filter command,$(origin RESET)),$(if $(filter 1,$(RESET)),--reset))
 
 .PHONY: demo
 demo: venv ## play the life of an order, on the stack of `make run`

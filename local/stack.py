@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -54,14 +55,18 @@ def running(folder: Path, *, port: int, aws_port: int, reset: bool = False) -> I
     """Run the stack for the length of the block, with all its files in `folder`.
 
     `port` is the port of the REST API, `aws_port` that of the embedded AWS; 0 is any free one. `reset`
-    deletes the data of earlier runs first. Raises `PortError`, `EmulatorError`, `CatalogueError`.
+    deletes the data of earlier runs first, and says so on standard error.
+    Raises `PortError`, `EmulatorError`, `CatalogueError`.
     """
     data = folder / "aws"
     with ExitStack() as stack:
         rest_socket = stack.enter_context(_listen(port, "PORT"))
         aws_socket = stack.enter_context(_listen(aws_port, "AWS_PORT"))
-        if reset:
-            shutil.rmtree(data, ignore_errors=True)
+        if reset and data.exists():
+            print(
+                f"Deleting {data}: all products, stock, orders and messages of earlier runs.", file=sys.stderr
+            )
+            shutil.rmtree(data)
         aws = stack.enter_context(emulator.running(aws_socket, folder=data, log=folder / "emulator.log"))
         stage = open_stage(
             aws.endpoint_url,

@@ -94,8 +94,9 @@ def test_data_key_and_products_survive_a_kill_until_reset(tmp_path: Path) -> Non
         assert caller.call("GET", "/products/GIFT-CARD-25").status == 404
         assert caller.call("GET", "/inventory/KETTLE-GOOSENECK").body["quantity"] == 5
 
-    with LocalStack(tmp_path, *FREE_PORTS, "--reset") as third:
-        assert api(third).call("GET", "/products/GIFT-CARD-25").status == 200
+    third = LocalStack(tmp_path, *FREE_PORTS, "--reset").wait_until_ready()
+    assert api(third).call("GET", "/products/GIFT-CARD-25").status == 200
+    assert f"Deleting {tmp_path / 'aws'}: all products" in third.stop()
 
 
 def test_the_env_file_is_private_and_has_what_a_script_needs(stack: LocalStack) -> None:

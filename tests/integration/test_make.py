@@ -174,3 +174,26 @@ def test_an_old_python_is_refused_by_name(checkout: Path) -> None:
     assert refused.returncode != 0
     assert f"{old} is not Python 3.11 or later" in refused.stdout
     assert not (checkout / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "deletes"),
+    [
+        (["RESET=1"], {}, True),
+        (["RESET=1"], {"RESET": "0"}, True),
+        (["RESET=0"], {}, False),
+        (["RESET=no"], {}, False),
+        (["RESET="], {}, False),
+        ([], {"RESET": "1"}, False),
+        ([], {"RESET": "\033[0m"}, False),
+        (["-e"], {"RESET": "1"}, False),
+        ([], {}, False),
+    ],
+)
+def test_only_reset_1_on_the_command_line_deletes_data(
+    checkout: Path, arguments: list[str], environment: dict[str, str], deletes: bool
+) -> None:
+    made = make(checkout, "-n", "run", *arguments, **environment)
+    assert made.returncode == 0, made.stderr
+    assert "-m local " in made.stdout
+    assert ("--reset" in made.stdout) is deletes
