@@ -15,7 +15,7 @@ from typing import Final, TextIO
 
 from local.catalogue import CatalogueError
 from local.emulator import EmulatorError
-from local.stack import PortError, Running, running
+from local.stack import PortError, Running, port_number, running
 
 _WATCH_SECONDS: Final = 0.5
 
@@ -48,6 +48,10 @@ Ctrl-C stops everything.
 def main() -> int:
     """Run the stack, and return the exit status of the process."""
     options = _options()
+    try:
+        port, aws_port = port_number(options.port, "PORT"), port_number(options.aws_port, "AWS_PORT")
+    except PortError as error:
+        return _fail(str(error))
     folder: Path = options.folder
     folder.mkdir(parents=True, exist_ok=True)
     stop = _stop_on_signals()
@@ -58,7 +62,7 @@ def main() -> int:
             return _fail(f"Another stack is already using the data in {folder}; stop it first.")
         terminal = _redirect_output(folder / "ims.log")
         try:
-            with running(folder, port=options.port, aws_port=options.aws_port, reset=options.reset) as stack:
+            with running(folder, port=port, aws_port=aws_port, reset=options.reset) as stack:
                 return _run_until_stopped(stack, stop, folder, terminal)
         except PortError as error:
             return _fail(str(error))
@@ -83,13 +87,10 @@ def _run_until_stopped(stack: Running, stop: threading.Event, folder: Path, term
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m local", description="Run the inventory system locally.")
     parser.add_argument(
-        "--port", type=int, default=8000, help="port of the REST API; 0: any free port (default %(default)s)"
+        "--port", default="8000", help="port of the REST API; 0: any free port (default %(default)s)"
     )
     parser.add_argument(
-        "--aws-port",
-        type=int,
-        default=4566,
-        help="port of the embedded AWS; 0: any free port (default %(default)s)",
+        "--aws-port", default="4566", help="port of the embedded AWS; 0: any free port (default %(default)s)"
     )
     parser.add_argument("--reset", action="store_true", help="delete the data of earlier runs first")
     parser.add_argument(

@@ -7,18 +7,16 @@ import os
 import sys
 import textwrap
 import time
-from pathlib import Path
 from typing import Any, Final
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local import environment
 from local.client import Api, Reply
-from local.emulator import bypass_proxies
-from local.oms import Message, Oms, new_id, release, reserve
+from local.oms import QUEUES, Message, Oms, new_id, release, reserve
 
-ENV_FILE: Final = Path(os.environ.get("IMS_ENV", ".local/env"))
 _ANSWER_SECONDS: Final = 30
 _SILENCE_SECONDS: Final = 3
 _LAYOUT: Final = textwrap.TextWrapper(
@@ -148,17 +146,15 @@ class Story:
 def main() -> int:
     """Play the demo, and return the exit status of the process."""
     try:
-        _load_environment(ENV_FILE)
+        environment.enter_stage(("IMS_API_URL", "IMS_TOKEN_WRITE", *QUEUES))
         url = os.environ["IMS_API_URL"]
         api = Api(url, os.environ["IMS_TOKEN_WRITE"])
         # Few retries: if no stack is running, the user should hear it at once.
         sqs = boto3.client("sqs", config=Config(connect_timeout=2, retries={"total_max_attempts": 2}))
         oms = Oms.of_environment(sqs)
         api.call("GET", "/health")
-    except KeyError as missing:
-        return _fail(
-            f"{missing} is not set, neither in the environment nor in {ENV_FILE}. Start a stack: make run"
-        )
+    except environment.NoStage as error:
+        return _fail(str(error))
     except OSError as error:
         return _fail(f"No stack responds at {url} ({error}). Start one: make run")
     print(f"The life of an order, at {url}")
@@ -168,16 +164,6 @@ def main() -> int:
         return _fail(f"\n   ✗ {error}")
     print("\nEvery check passed.")
     return 0
-
-
-def _load_environment(file: Path) -> None:
-    """Set the variables of the dotenv `file`, if it exists, unless the environment names a stage already."""
-    if "IMS_API_URL" in os.environ or not file.exists():
-        return
-    for line in file.read_text().splitlines():
-        name, _, value = line.partition("=")
-        os.environ[name] = value
-    bypass_proxies()
 
 
 def _fail(message: str) -> int:

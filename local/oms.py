@@ -7,26 +7,33 @@ import os
 import time
 import uuid
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
 
 Message = dict[str, Any]
+QUEUES: Final = ("IMS_INVENTORY_QUEUE_URL", "OMS_EVENTS_QUEUE_URL")
+"""The variables that an OMS needs."""
+_LOOKS: Final = 50
 
 
 class Oms:
     """An OMS that shares its queue of answers with others, and takes only the answers to its own orders."""
 
-    def __init__(self, sqs: SQSClient, inventory_queue_url: str, answers_queue_url: str) -> None:
+    def __init__(
+        self, sqs: SQSClient, inventory_queue_url: str, answers_queue_url: str, dlq_url: str = ""
+    ) -> None:
         self._sqs = sqs
         self._inventory_queue_url = inventory_queue_url
         self._answers_queue_url = answers_queue_url
+        self._dlq_url = dlq_url
 
     @classmethod
     def of_environment(cls, sqs: SQSClient) -> Self:
         """Create the OMS of the stage in the environment; raises `KeyError` if a variable is missing."""
-        return cls(sqs, os.environ["IMS_INVENTORY_QUEUE_URL"], os.environ["OMS_EVENTS_QUEUE_URL"])
+        inventory, answers = (os.environ[name] for name in QUEUES)
+        return cls(sqs, inventory, answers, os.environ.get("IMS_DLQ_URL", ""))
 
     def send(self, message: Message | str) -> None:
         """Send one message to the IMS; text is sent unchanged."""
@@ -52,6 +59,22 @@ class Oms:
                         QueueUrl=self._answers_queue_url, ReceiptHandle=each["ReceiptHandle"]
                     )
         return found
+
+    def is_dead_letter(self, message: Message) -> bool:
+        """Look for `message` in the dead-letter queue, where it stays; False if the stage names none.
+
+        At most 500 dead letters are read. They are hidden from others for some seconds.
+        """
+        body = json.dumps(message)
+        for _ in range(_LOOKS if self._dlq_url else 0):
+            received = self._sqs.receive_message(
+                QueueUrl=self._dlq_url, MaxNumberOfMessages=10, VisibilityTimeout=5
+            ).get("Messages", [])
+            if any(each["Body"] == body for each in received):
+                return True
+            if not received:
+                break
+        return False
 
 
 def reserve(order_id: str, items: dict[str, int], customer_id: str = "customer-1") -> Message:

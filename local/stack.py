@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import socket
 import sys
@@ -28,17 +29,24 @@ ACCOUNT: Final = "000000000000"
 VISIBILITY_SECONDS: Final = 4
 FUNCTION_SECONDS: Final = 3
 MAX_RECEIVE_COUNT: Final = 3
+_LAST_PORT: Final = 65535
+_FREE: Final = {"PORT": 8080, "AWS_PORT": 4600}
+"""Ports to propose."""
 
 
 class PortError(Exception):
     """The stack cannot listen on a port; the message says which one, why, and how to choose another."""
 
-    def __init__(self, port: int, setting: str, error: OSError) -> None:
-        taken = error.errno == errno.EADDRINUSE
-        why = "is taken by another program" if taken else f"cannot be used ({error.strerror})"
-        super().__init__(
-            f"Port {port} {why}. Choose another: make run {setting}={port + 1 if taken else 8000}"
-        )
+    def __init__(self, port: int | str, why: str, setting: str) -> None:
+        free = port + 1 if isinstance(port, int) and 1024 <= port < _LAST_PORT else _FREE[setting]
+        super().__init__(f"Port {port} {why}. Choose another: make run {setting}={free}")
+
+
+def port_number(text: str, setting: str) -> int:
+    """Read the port that the variable `setting` of `make run` chooses; raises `PortError`."""
+    if not re.fullmatch("[0-9]{1,5}", text) or int(text) > _LAST_PORT:
+        raise PortError(repr(text), f"is not a number from 0 to {_LAST_PORT}", setting)
+    return int(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,4 +126,6 @@ def _listen(port: int, setting: str) -> socket.socket:
     try:
         return emulator.listen(port)
     except OSError as error:
-        raise PortError(port, setting, error) from error
+        taken = error.errno == errno.EADDRINUSE
+        why = "is taken by another program" if taken else f"cannot be used ({error.strerror})"
+        raise PortError(port, why, setting) from error

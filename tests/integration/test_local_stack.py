@@ -16,6 +16,8 @@ import pytest
 
 from local.client import Api
 from local.emulator import listen
+from local.oms import QUEUES, new_id
+from local.stack import PortError, port_number
 from tests.support.local_stack import FREE_PORTS, ROOT, LocalStack, wait_for_snapshot
 
 NAMES = {
@@ -132,8 +134,7 @@ def test_functions_log_json_lines_to_the_file(stack: LocalStack) -> None:
 
 
 def test_a_second_stack_on_the_same_data_is_refused(stack: LocalStack) -> None:
-    command = [sys.executable, "-m", "local", "--folder", str(stack.folder), *FREE_PORTS]
-    second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    second = run("local", "--folder", str(stack.folder), *FREE_PORTS, env={})
     assert second.returncode == 1
     assert "already using the data" in second.stderr
     assert api(stack).call("GET", "/health").status == 200
@@ -152,6 +153,22 @@ def test_a_taken_port_is_named_with_the_option_to_choose_another(tmp_path: Path,
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize("port", ["65536", "99999", "abc", "", "-1", "1.5", "٨٠٨٠", "000000080", "9" * 5000])
+def test_what_is_no_port_is_refused(port: str) -> None:
+    with pytest.raises(PortError, match="is not a number from 0 to 65535"):
+        port_number(port, "PORT")
+
+
+@pytest.mark.parametrize(("option", "proposal"), [("--port", "PORT=8080"), ("--aws-port", "AWS_PORT=4600")])
+def test_the_error_of_a_port_is_one_line(tmp_path: Path, option: str, proposal: str) -> None:
+    said = run("local", "--folder", str(tmp_path / "stack"), f"{option}=99999", env={})
+    assert said.returncode == 1
+    assert said.stderr == (
+        f"Port '99999' is not a number from 0 to 65535. Choose another: make run {proposal}\n"
+    )
+    assert not (tmp_path / "stack").exists()
+
+
 def test_it_ends_with_an_error_when_the_embedded_aws_dies(tmp_path: Path) -> None:
     stack = LocalStack(tmp_path).wait_until_ready()
     children = Path(f"/proc/{stack.process.pid}/task/{stack.process.pid}/children")
@@ -165,16 +182,20 @@ def test_it_ends_with_an_error_when_the_embedded_aws_dies(tmp_path: Path) -> Non
     assert "The embedded AWS stopped unexpectedly" in said
 
 
-def tell(env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "local.demo"]
+def run(module: str, *arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command,
+        [sys.executable, "-m", module, *arguments],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], **env},
         capture_output=True,
         text=True,
         check=False,
+        timeout=60,
     )
+
+
+def tell(env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return run("local.demo", env=env)
 
 
 def test_the_demo_can_be_repeated(stack: LocalStack) -> None:
@@ -202,3 +223,38 @@ def test_the_demo_says_so_when_no_stack_runs(stack: LocalStack, tmp_path: Path) 
     assert stopped.returncode == 1
     assert "No stack responds" in stopped.stderr
     assert "Traceback" not in stopped.stderr
+
+
+def test_an_order_needs_no_sourced_environment(stack: LocalStack) -> None:
+    order = new_id("order")
+    for kind, items, expected in (
+        ("reserve", ["MUG-BLUE=1"], "InventoryReserved"),
+        ("release", [], "InventoryReleased"),
+    ):
+        sent = run("local.order", kind, order, *items, env={"IMS_ENV": str(stack.folder / "env")})
+        assert (sent.returncode, sent.stderr) == (0, "")
+        assert json.loads(sent.stdout)["type"] == expected
+
+
+def test_an_order_in_the_dead_letter_queue_is_said_to_be_there(stack: LocalStack) -> None:
+    sent = run("local.order", "release", "x" * 2000, env=stack.env)
+    assert (sent.returncode, sent.stdout) == (1, "")
+    assert "the message is in the dead-letter queue" in sent.stderr
+
+
+def test_an_order_without_a_stack_fails_in_one_line(stack: LocalStack, tmp_path: Path) -> None:
+    never = run("local.order", "release", "order-1", env={"IMS_ENV": str(tmp_path / "env")})
+    with listen() as nobody:
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+    stopped = run("local.order", "release", "order-1", env={**stack.env, "AWS_ENDPOINT_URL": url})
+    no_region = run("local.order", "release", "order-1", env=dict.fromkeys(QUEUES, url))
+    for failed in (never, stopped, no_region):
+        assert failed.returncode == 1
+        assert len(failed.stderr.splitlines()) == 1
+        assert "make run" in failed.stderr
+
+
+def test_an_order_line_without_a_quantity_is_explained(stack: LocalStack) -> None:
+    sent = run("local.order", "reserve", "order-1", "MUG-BLUE", env=stack.env)
+    assert sent.returncode == 2
+    assert "'MUG-BLUE' is not SKU=QUANTITY, such as LAMP-1=3" in sent.stderr
