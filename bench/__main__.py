@@ -11,11 +11,13 @@ from bench.output import arguments, machine, write
 from bench.race import Stages, race
 from bench.results import Result, goals, result
 from bench.rows import FULL, SHORT
+from local import environment
 from local.emulator import running
 
 
 def main() -> None:
     """Run the short or the full list of rows, print tables, and write JSON and a chart."""
+    environment.isolate()
     parser = arguments("bench", __doc__)
     parser.add_argument("--rounds", type=int, help="number of rounds of 100 orders in each row")
     options = parser.parse_args()

@@ -23,6 +23,7 @@ from bench.race import fill
 from bench.routes import ROUTES, Call
 from bench.tables import table
 from bench.worker import Context, Floor
+from local import environment
 from local.emulator import running
 from local.stage import Stage, open_stage
 
@@ -163,6 +164,7 @@ def growing() -> list[Call]:
 
 def main() -> None:
     """Time each route, then lists and checks with ever more products; print tables and write JSON."""
+    environment.isolate()
     options = arguments("bench.api", __doc__).parse_args()
     count = 40 if options.short else 300
     sizes = (100, 1_000) if options.short else (100, 1_000, 10_000, 100_000)

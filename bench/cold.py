@@ -16,6 +16,7 @@ from typing import Final
 
 from bench.output import arguments, machine, write
 from bench.tables import table
+from local import environment
 
 _MEASURE: Final = """
 import re, sys, time
@@ -44,6 +45,7 @@ _ENVIRONMENT: Final = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_ACCESS_KEY_ID": "000000000000",
     "AWS_SECRET_ACCESS_KEY": "local",
+    **environment.NO_ACCOUNT,
 }
 _CASES: Final = {
     "import app": ("", "import app"),
@@ -66,6 +68,7 @@ _LINE: Final = re.compile(r"import time:\s*(\d+) \|\s*\d+ \|\s*([\w.]+)")
 
 def main() -> None:
     """Measure each case and each package, print tables, and write JSON."""
+    environment.isolate()
     options = arguments("bench.cold", __doc__).parse_args()
     runs = 3 if options.short else 15
     laps: dict[str, list[tuple[float, float]]] = {case: [] for case in _CASES}
@@ -116,9 +119,9 @@ def show(cases: dict[str, tuple[float, float]], packages: dict[str, float]) -> s
 
 
 def _python(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | _ENVIRONMENT
+    variables = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | _ENVIRONMENT
     return subprocess.run(
-        [sys.executable, *arguments], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, *arguments], env=variables, capture_output=True, text=True, check=True
     )
 
 

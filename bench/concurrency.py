@@ -18,6 +18,7 @@ from bench.orders import PLENTY, sku
 from bench.output import arguments, machine, write
 from bench.race import fill
 from bench.tables import table
+from local import environment
 from local.emulator import running
 from local.stage import open_stage
 
@@ -54,6 +55,7 @@ WAYS: Final[tuple[tuple[str, str, int, Sleep], ...]] = (
 
 def main() -> None:
     """Run each way with each number of consumers, print a table, and write JSON."""
+    environment.isolate()
     options = arguments("bench.concurrency", __doc__).parse_args()
     seconds, ways, numbers = (1.0, WAYS[:3], CONSUMERS[:2]) if options.short else (6.0, WAYS, CONSUMERS)
     accounts = itertools.count(400_000_000_000)

@@ -15,6 +15,7 @@ from bench.meter import Lap
 from bench.orders import Level, Orders, Row, events, half_of, stock
 from bench.units import Accounts, Units
 from bench.worker import NAMES
+from local import environment
 from local.stage import Stage, open_stage
 
 ROUND: Final = 100
@@ -39,9 +40,10 @@ class Worker:
 @contextmanager
 def worker(name: str, latency: float, stage: Stage) -> Iterator[Worker]:
     """Run the contestant `name` against `stage` for the length of the block."""
-    environment = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ} | stage.env
+    variables = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
+    variables |= environment.NO_ACCOUNT | stage.env
     command = [sys.executable, "-m", "bench.worker", name, str(latency)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables) as process:
         yield Worker(process)
         cast(IO[bytes], process.stdin).close()
 

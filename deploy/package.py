@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from chalicelib import __version__
 from deploy import bundle, probe, template
+from local import environment
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 MODULE: Final = ROOT / "terraform" / "chalice"
@@ -52,9 +53,9 @@ def run_chalice(project: Path, out: Path) -> dict[str, Any]:
     arguments = ["package", "--pkg-format", "terraform", "--stage", STAGE, str(out)]
     command = [sys.executable, "-c", _CHALICE, *arguments]
     # Chalice requires a region, although nothing that it writes for Terraform contains one.
-    environment = os.environ | {"AWS_DEFAULT_REGION": "us-east-1", "PYTHONDONTWRITEBYTECODE": "1"}
+    variables = os.environ | {"AWS_DEFAULT_REGION": "us-east-1", "PYTHONDONTWRITEBYTECODE": "1"}
     result = subprocess.run(  # noqa: S603
-        command, cwd=project, env=environment, capture_output=True, text=True, check=False
+        command, cwd=project, env=variables, capture_output=True, text=True, check=False
     )
     if result.returncode:
         raise ChaliceFailed(f"chalice package failed:\n{result.stdout}{result.stderr}")
@@ -94,6 +95,7 @@ def build(scratch: Path) -> str:
 
 def main() -> int:
     """Build the package, print its size and import time, and return the exit status."""
+    environment.isolate()  # a broken AWS_CONFIG_FILE would stop Chalice, LOG_LEVEL=trace the import of `app`
     with tempfile.TemporaryDirectory() as scratch:
         try:
             report = build(Path(scratch))

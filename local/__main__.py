@@ -11,11 +11,13 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
-from local.catalogue import CatalogueError
+from local import environment
 from local.emulator import EmulatorError
-from local.stack import PortError, Running, port_number, running
+
+if TYPE_CHECKING:
+    from local.stack import Running
 
 _WATCH_SECONDS: Final = 0.5
 
@@ -47,6 +49,11 @@ Ctrl-C stops everything.
 
 def main() -> int:
     """Run the stack, and return the exit status of the process."""
+    environment.isolate()
+    # Not earlier: Powertools reads its settings when it is imported, and stops at an unknown LOG_LEVEL.
+    from local.catalogue import CatalogueError
+    from local.stack import PortError, port_number, running
+
     options = _options()
     try:
         port, aws_port = port_number(options.port, "PORT"), port_number(options.aws_port, "AWS_PORT")

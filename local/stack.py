@@ -108,18 +108,8 @@ def running(folder: Path, *, port: int, aws_port: int, reset: bool = False) -> I
 
 
 def _set_environment(stage: Stage, jwks_url: str) -> None:
-    """Set the variables that the functions read, and remove those of the caller's own AWS account."""
-    for name in [name for name in os.environ if name.startswith(("AWS_", "POWERTOOLS_", "AUTH_"))]:
-        del os.environ[name]
-    os.environ.update(stage.env)
-    os.environ.update(
-        AUTH_ISSUER=ISSUER,
-        AUTH_AUDIENCE=AUDIENCE,
-        AUTH_JWKS_URL=jwks_url,
-        AWS_CONFIG_FILE=os.devnull,
-        AWS_SHARED_CREDENTIALS_FILE=os.devnull,
-        AWS_EC2_METADATA_DISABLED="true",
-    )
+    """Set the variables that the functions read."""
+    os.environ.update(stage.env, AUTH_ISSUER=ISSUER, AUTH_AUDIENCE=AUDIENCE, AUTH_JWKS_URL=jwks_url)
 
 
 def _listen(port: int, setting: str) -> socket.socket:

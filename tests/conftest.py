@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from local import environment
 from local.emulator import bypass_proxies, running
 from local.stage import Stage, open_stage
 
@@ -12,6 +13,7 @@ from local.stage import Stage, open_stage
 settings.register_profile("ims", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ims")
 
+environment.isolate_tests()
 bypass_proxies()
 
 pytest_plugins = ["tests.support.aws_calls"]

@@ -168,7 +168,12 @@ class Experiment:
         finished = subprocess.run(
             [sys.executable, "-m", "local.demo"],
             cwd=ROOT,
-            env={"PATH": os.environ["PATH"], **self.env},
+            # The demo ignores the endpoints of single services; it calls only SQS.
+            env={
+                "PATH": os.environ["PATH"],
+                **self.env,
+                "AWS_ENDPOINT_URL": self.env["AWS_ENDPOINT_URL_SQS"],
+            },
             capture_output=True,
             text=True,
             timeout=_DEMO_SECONDS,

@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Final, NoReturn, Self
 
+from local.environment import NO_ACCOUNT
 from tests.faults.faulty_proxy import Exchange, Reset
 from tests.support.local_stack import ROOT
 
@@ -31,7 +32,7 @@ class Instances:
         self, env: Mapping[str, str], bound: socket.socket, folder: Path, size: int, time_limit: float
     ) -> None:
         self.ended: Counter[int] = Counter()
-        self._env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **env}
+        self._env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **NO_ACCOUNT, **env}
         self._bound = bound
         self._folder = folder
         self._size = size

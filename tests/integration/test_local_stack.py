@@ -258,3 +258,50 @@ def test_an_order_line_without_a_quantity_is_explained(stack: LocalStack) -> Non
     sent = run("local.order", "reserve", "order-1", "MUG-BLUE", env=stack.env)
     assert sent.returncode == 2
     assert "'MUG-BLUE' is not SKU=QUANTITY, such as LAMP-1=3" in sent.stderr
+
+
+def test_the_callers_own_settings_of_aws_reach_nothing(tmp_path: Path) -> None:
+    broken = tmp_path / "config"
+    broken.write_text("[default\nregion = ")
+    home = tmp_path / "home"
+    (home / ".aws").mkdir(parents=True)
+    (home / ".aws/config").write_text("[default\nregion = ")
+    elsewhere = "http://127.0.0.1:1"
+    shell = {
+        "HOME": str(home),
+        "AWS_PROFILE": "no-such-profile",
+        "AWS_CONFIG_FILE": str(broken),
+        "AWS_ENDPOINT_URL_DYNAMODB": elsewhere,
+        "AWS_ENDPOINT_URL_SQS": elsewhere,
+        "AWS_MAX_ATTEMPTS": "many",
+        "LOG_LEVEL": "trace",
+        "POWERTOOLS_LOG_LEVEL": "verbose",
+    }
+    stack = LocalStack(tmp_path / "stack", shell={**shell, "AWS_ENDPOINT_URL": elsewhere}).wait_until_ready()
+    assert set(stack.env) == NAMES
+    assert api(stack).call("GET", "/products?limit=1").status == 200
+
+    # In a shell that sourced `.local/env`, and in one that did not.
+    for env in ({**shell, **stack.env}, {**shell, "IMS_ENV": str(stack.folder / "env")}):
+        told = run("local.demo", env=env)
+        assert (told.returncode, told.stderr) == (0, "")
+        sent = run("local.order", "release", new_id("order"), env=env)
+        assert (sent.returncode, sent.stderr) == (0, "")
+    said = stack.stop()
+    assert "Traceback" not in said
+    assert stack.process.returncode == 0
+
+
+def test_tests_run_in_any_shell() -> None:
+    shell = {
+        "AWS_PROFILE": "no-such-profile",
+        "AWS_CONFIG_FILE": __file__,
+        "LOG_LEVEL": "trace",
+        "POWERTOOLS_SERVICE_NAME": "other",
+    }
+    for module, *arguments in (
+        ("pytest", "-q", "-p", "no:cacheprovider", "tests/unit/consumer/test_metrics_and_logs.py"),
+        ("tests.simulation", "--seeds", "1", "--processes", "1"),
+    ):
+        ran = run(module, *arguments, env=shell)
+        assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -16,3 +16,7 @@
 
 `python -m tests.simulation --help` says how to run it, docs/reliability.md what it shows.
 """
+
+from local import environment
+
+environment.isolate_tests()  # not later: an unknown LOG_LEVEL stops the import of the consumer

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -16,16 +16,16 @@ STOP_SECONDS = 20
 
 
 class LocalStack:
-    """`python -m local`; `env` is the environment that it wrote for its users."""
+    """`python -m local` in a shell with `shell`; `env` is the environment that it wrote for its users."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, shell: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self._file = folder / "env"
         self._file.unlink(missing_ok=True)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "local", "--folder", str(folder), *(options or FREE_PORTS)],
             cwd=ROOT,
-            env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
+            env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **(shell or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
