@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from types_boto3_sqs.type_defs import BatchResultErrorEntryTypeDef
 
 MAX_ENTRIES: Final = 10
-"""https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html"""
-MAX_BYTES: Final = 1_000_000
-"""Below SQS's 1 MiB for a batch, to leave room for the message attribute."""
+"""So many answers are always below SQS's 1 MiB for a batch (tests/unit/consumer/test_limits.py).
+
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html
+"""
 DELIVERY: Final = 2 * MAX_ENTRIES
 """Answers of one delivery: two sends and one mark, which takes up to 25."""
 THREADS: Final = 4
@@ -50,8 +51,8 @@ class Publisher:
         left = list(answers)
         for attempt in range(_TRIES):
             failed: dict[str, Exception] = {}
-            for batch in _batches(left):
-                failed |= self._send(batch, deadline)
+            for start in range(0, len(left), MAX_ENTRIES):
+                failed |= self._send(left[start : start + MAX_ENTRIES], deadline)
             again = {
                 order: why for order, why in failed.items() if is_passing(why) or isinstance(why, OutOfTime)
             }
@@ -172,16 +173,3 @@ def _entry(entry_id: str, answer: Answer) -> Any:
         "MessageBody": answer.body,
         "MessageAttributes": {"type": {"DataType": "String", "StringValue": answer.type.value}},
     }
-
-
-def _batches(answers: Sequence[Answer]) -> Iterator[list[Answer]]:
-    batch: list[Answer] = []
-    size = 0
-    for answer in answers:
-        if batch and (len(batch) == MAX_ENTRIES or size + len(answer.body) > MAX_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(answer)
-        size += len(answer.body)  # ASCII: one byte a character
-    if batch:
-        yield batch

@@ -8,13 +8,6 @@ from chalicelib.errors import FieldError
 
 MAX_SKUS: Final = 99
 """The most SKUs of one order: a transaction holds 100 actions, and one of them is the order's record."""
-RECORD_BYTES: Final = 8_000
-LINE_BYTES: Final = 2_000
-"""Generous estimates of what a record, and one line of it with its stock action, add to a transaction.
-
-In an answer, a character takes up to 12 bytes once it is escaped: 3 KB for a customer_id of 256 characters,
-1.5 KB for an order_id of 128, 0.8 KB for a SKU of 64.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +39,6 @@ class Reserve:
     @property
     def skus(self) -> Iterable[str]:
         return self.items.keys()
-
-    @property
-    def size(self) -> int:
-        errors = self.refusal.errors if isinstance(self.refusal, Invalid) else ()
-        return RECORD_BYTES + LINE_BYTES * (len(self.items) + len(errors))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,18 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol, TypeVar
 
-from chalicelib.domain.commands import LINE_BYTES, RECORD_BYTES, Invalid, Reserve
+from chalicelib.domain.commands import Invalid, Reserve
 from chalicelib.domain.reservation import Change, Reservation, transition
 from chalicelib.domain.writes import ProveAbsent, ProveBelow, ReturnStock, StockWrite, TakeStock
 
 MAX_ACTIONS: Final = 100
-"""https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html"""
-MAX_BYTES: Final = 3_000_000
-"""Below DynamoDB's 4 MB a transaction, since sizes are estimates here."""
+"""DynamoDB's limit for a transaction. Within it reservations are always below the limit of 4 MB.
+
+Only releases of orders with extreme SKUs can exceed 4 MB: they are refused, and then halved. Both are tested
+in tests/unit/consumer/test_limits.py.
+
+https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,29 +53,25 @@ class Packable(Protocol):
 
     @property
     def skus(self) -> Iterable[str]: ...
-    @property
-    def size(self) -> int: ...
 
 
 _P = TypeVar("_P", bound=Packable)
 
 
 def pack(orders: Iterable[_P]) -> Iterator[list[_P]]:
-    """Split `orders` into groups of at most `MAX_ACTIONS` actions and about `MAX_BYTES`, in their order.
+    """Split `orders` into groups of at most `MAX_ACTIONS` actions, in their order.
 
     An order that is too large on its own gets a group of its own.
     """
     group: list[_P] = []
     skus: set[str] = set()
-    size = 0
     for order in orders:
         joint = skus.union(order.skus)
-        if group and (len(group) + 1 + len(joint) > MAX_ACTIONS or size + order.size > MAX_BYTES):
+        if group and len(group) + 1 + len(joint) > MAX_ACTIONS:
             yield group
-            group, joint, size = [], set(order.skus), 0
+            group, joint = [], set(order.skus)
         group.append(order)
         skus = joint
-        size += order.size
     if group:
         yield group
 
@@ -222,10 +222,6 @@ class OrderToRelease:
     @property
     def skus(self) -> Iterable[str]:
         return self.items.keys()
-
-    @property
-    def size(self) -> int:
-        return RECORD_BYTES + LINE_BYTES * len(self.items)
 
     def as_seen(self, snapshot: Snapshot) -> OrderToRelease:
         """The order with its reservation as `snapshot` has it, if it does."""

@@ -4,13 +4,12 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.domain.planner import MAX_ACTIONS, MAX_BYTES, pack
+from chalicelib.domain.planner import MAX_ACTIONS, pack
 
 
 @dataclass(frozen=True)
 class Parcel:
     skus: tuple[str, ...]
-    size: int = 1
 
 
 def sizes(parcels: list[Parcel]) -> list[int]:
@@ -41,24 +40,19 @@ def test_99_skus_and_their_order_fill_a_transaction() -> None:
     assert sizes([large, large]) == [1, 1]
 
 
-def test_bytes_are_limited_as_well() -> None:
-    assert sizes([Parcel((), MAX_BYTES // 2)] * 3) == [2, 1]
-
-
 def test_an_order_that_is_too_large_gets_its_own_group() -> None:
-    huge = [Parcel((), MAX_BYTES + 1), Parcel(tuple(f"S{n}" for n in range(150)))]
-    assert sizes([Parcel(()), *huge, Parcel(())]) == [1, 1, 1, 1]
+    huge = Parcel(tuple(f"S{n}" for n in range(150)))
+    assert sizes([Parcel(()), huge, Parcel(())]) == [1, 1, 1]
 
 
 PARCELS = st.builds(
     Parcel,
     st.lists(st.integers(0, 200).map("S{}".format), unique=True, max_size=99).map(tuple),
-    st.integers(1, MAX_BYTES),
 )
 
 
 @given(st.lists(PARCELS, max_size=40))
-def test_groups_are_in_order_within_both_limits_and_as_large_as_possible(
+def test_groups_are_in_order_within_the_limit_and_as_large_as_possible(
     parcels: list[Parcel],
 ) -> None:
     groups = list(pack(parcels))
@@ -71,4 +65,4 @@ def test_groups_are_in_order_within_both_limits_and_as_large_as_possible(
 
 def fits(group: list[Parcel]) -> bool:
     actions = len(group) + len({sku for parcel in group for sku in parcel.skus})
-    return len(group) >= 1 and actions <= MAX_ACTIONS and sum(p.size for p in group) <= MAX_BYTES
+    return len(group) >= 1 and actions <= MAX_ACTIONS
