@@ -17,6 +17,12 @@ from chalicelib.telemetry import NAMESPACE, logger, metrics
 
 MAX_VALUES: Final = 100
 """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html"""
+MAX_IDS: Final = 400
+"""Order ids in a line of log, each of up to 512 bytes: together less than 256 KB.
+
+CloudWatch took no larger event for years. Now it takes 1 MB, but other tools may not.
+https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html
+"""
 _COUNT: Final = MetricUnit.Count
 
 
@@ -64,9 +70,7 @@ class Report:
         """Orders were received again with other items; the first items stand."""
         if order_ids:
             metrics.add_metric("MismatchedOrders", _COUNT, len(order_ids))
-            logger.warning(
-                "orders were received again with other items; the first items stand", orders=order_ids
-            )
+            _warn("orders were received again with other items; the first items stand", order_ids)
 
     def retry(self, order_ids: Sequence[str], why: Exception) -> None:
         """A group will be retried."""
@@ -106,8 +110,13 @@ class Report:
     def unsettled(self, order_ids: Sequence[str], messages: int) -> None:
         """The batch is done; `messages` of it, poison and those of `order_ids`, will be redelivered."""
         metrics.add_metric("MessagesFailed", _COUNT, messages)
-        if order_ids:
-            logger.warning("orders will be redelivered", orders=order_ids)
+        _warn("orders will be redelivered", order_ids)
+
+
+def _warn(message: str, order_ids: Sequence[str]) -> None:
+    """Log a warning about orders of a whole batch, which has up to 10,000; groups need one line only."""
+    for start in range(0, len(order_ids), MAX_IDS):
+        logger.warning(message, orders=order_ids[start : start + MAX_IDS])
 
 
 def _told(why: Exception) -> dict[str, Any]:

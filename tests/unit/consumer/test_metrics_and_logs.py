@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from chalicelib.aws.deadline import MARGIN_SECONDS, Deadline
+from chalicelib.consumer.report import MAX_IDS
 from chalicelib.handlers.inventory_queue import handle
 from chalicelib.telemetry import NAMESPACE, SERVICE, metrics
 from tests.support.engines.errors import invalid
@@ -212,6 +213,21 @@ class TestLogs:
         harness.fail(TRANSACT, *[throttled] * 1_000)
         assert harness.settle(reserve("a", {"A": 1})) == [0]
         assert any("a" in entry.get("orders", ()) for entry in logs())
+
+    def test_the_orders_of_a_huge_batch_are_logged_in_lines_below_256_kib(
+        self, output: io.StringIO, logs: Logs
+    ) -> None:
+        harness = ConsumerHarness({"A": 9})
+        harness.fail(TRANSACT, *[throttled] * 1_000)
+        ids = [f"{number}".ljust(128, "x") for number in range(5_000)]
+        assert harness.settle(*(reserve(order_id, {"A": units}) for order_id in ids for units in (1, 2)))
+        for message in ("orders will be redelivered", "orders were received again with other items"):
+            named = [entry["orders"] for entry in logs() if entry["message"].startswith(message)]
+            assert [len(orders) for orders in named] == [MAX_IDS] * 12 + [200]
+            assert sorted(order_id for orders in named for order_id in orders) == sorted(ids)
+        longest = max(len(line.encode()) for line in output.getvalue().splitlines())
+        rest = longest - MAX_IDS * 128
+        assert rest + MAX_IDS * 128 * 4 < 256 * 1024, "a character may take 4 bytes"
 
     def test_an_order_whose_answer_was_not_sent_is_logged_with_the_reason(self, logs: Logs) -> None:
         harness = ConsumerHarness({"A": 9})
