@@ -74,7 +74,7 @@ def _parse(body: str) -> tuple[Any, bool]:
         if not isinstance(value, dict) or _is_complete(value, body):
             return value, False
     try:
-        value = json.loads(body, parse_int=_integer, parse_constant=_refuse, object_pairs_hook=_members)
+        value = _DECODER.decode(body)
     except ValueError:
         raise Poison("the body is not JSON") from None
     return value, True
@@ -83,20 +83,25 @@ def _parse(body: str) -> tuple[Any, bool]:
 def _is_complete(message: dict[str, Any], body: str) -> bool:
     """Whether `message` certainly has every member of `body`, so that no key is repeated.
 
-    Each member has one colon, and texts may have more. If the members of `message` and of its lines account
-    for all colons in `body`, nothing was dropped. A backslash makes that uncertain: it can escape one.
+    Each member has one colon, and texts may have more. If `message` accounts for all colons in `body`,
+    nothing was dropped. An escaped colon would make that uncertain.
     """
-    if "\\" in body:
-        return False
-    colons = len(message)
-    for value in message.values():
+    return "\\u003a" not in body and "\\u003A" not in body and _colons(message) == body.count(":")
+
+
+def _colons(members: dict[str, Any]) -> int:
+    """How many colons `members` certainly needs as JSON."""
+    colons = len(members)
+    for value in members.values():
         if type(value) is str:
             colons += value.count(":")
+        elif type(value) is dict:
+            colons += _colons(value)
         elif type(value) is list:
             for line in value:
                 if type(line) is dict:
-                    colons += len(line)
-    return colons == body.count(":")
+                    colons += _colons(line)
+    return colons
 
 
 def _shallow(body: str) -> str:
@@ -130,6 +135,11 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         counts = Counter(key for key, _ in pairs)
         members.update((key, _REPEATED) for key, count in counts.items() if count > 1)
     return members
+
+
+_DECODER: Final = json.JSONDecoder(
+    parse_int=_integer, parse_constant=_refuse, object_pairs_hook=_members
+)  # building one takes longer than reading a message
 
 
 def _repeated_keys(value: Any, path: str = "") -> Iterator[FieldError]:

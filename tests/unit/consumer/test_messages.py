@@ -35,7 +35,11 @@ def refused(message: Any) -> dict[str, str]:
 
 
 def accepted(message: Any) -> Reserve:
-    command = read_json(message)
+    return accepted_text(text(message))
+
+
+def accepted_text(body: str) -> Reserve:
+    command = read_text(body)
     assert isinstance(command, Reserve)
     assert command.refusal is None
     return command
@@ -454,6 +458,22 @@ class TestRepeatedKeys:
         assert isinstance(command, Reserve)
         assert isinstance(command.refusal, Invalid)
         assert [error.field for error in command.refusal.errors] == ["items.0.quantity"]
+
+    @pytest.mark.parametrize("colon", ["\\u003a", "\\u003A"])
+    def test_an_escaped_colon_hides_no_repeated_key(self, colon: str) -> None:
+        body = text(with_line()).replace("customer of", f"customer{colon}")
+        assert accepted_text(body).customer_id == "customer: order-1"
+        command = read_text(body.replace('"quantity": 1', '"quantity": 1, "quantity": 50'))
+        assert isinstance(command, Reserve)
+        assert isinstance(command.refusal, Invalid)
+
+    @pytest.mark.parametrize("levels", [1, 90, 190])
+    def test_a_repeated_key_is_found_in_a_deep_nesting(self, levels: int) -> None:
+        nesting = "[" * levels + '{"a": 1, "a": 1}' + "]" * levels
+        command = read_text(text(ORDER)[:-1] + f', "x": {nesting}}}')
+        assert isinstance(command, Reserve)
+        assert isinstance(command.refusal, Invalid)
+        assert command.refusal.errors[0].field.startswith("x.0")
 
     def test_other_errors_are_listed_as_well(self) -> None:
         body = twice(reserve("order-1", {"A": 0}, customer_id=""), '"quantity": 0')
