@@ -45,11 +45,15 @@ class QueueSettings(Settings):
 
 
 class AuthSettings(Settings):
-    """The issuer and audience of valid tokens; if one of them is empty, every token is denied."""
+    """The issuer and audience of valid tokens; if one of them is empty, every token is denied.
+
+    `scope_prefix` is what the issuer puts before the names of our scopes.
+    """
 
     issuer: str = Field(default="", validation_alias="AUTH_ISSUER")
     audience: str = Field(default="", validation_alias="AUTH_AUDIENCE")
     jwks_url: str = Field(default="", validation_alias="AUTH_JWKS_URL")
+    scope_prefix: str = Field(default="", validation_alias="AUTH_SCOPE_PREFIX")
 
     @property
     def keys_url(self) -> str:

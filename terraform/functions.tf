@@ -44,9 +44,10 @@ locals {
     api = local.stock_environment
 
     authorizer = {
-      AUTH_ISSUER   = var.auth.issuer
-      AUTH_AUDIENCE = var.auth.audience
-      AUTH_JWKS_URL = var.auth.jwks_url
+      AUTH_ISSUER       = var.auth.issuer
+      AUTH_AUDIENCE     = var.auth.audience
+      AUTH_JWKS_URL     = var.auth.jwks_url
+      AUTH_SCOPE_PREFIX = var.auth.scope_prefix
     }
 
     consumer = merge(local.stock_environment, { OMS_EVENTS_QUEUE_URL = local.oms_events_queue.url })

@@ -1,9 +1,10 @@
 variable "auth" {
-  description = "Issuer (iss) and audience (aud) of valid tokens, and the URL of the issuer's keys if it is not <issuer>/.well-known/jwks.json."
+  description = "Issuer (iss) and audience (aud; with Amazon Cognito the client_id) of valid tokens, the URL of the issuer's keys if it is not <issuer>/.well-known/jwks.json, and what the issuer puts before the names of our scopes (with Cognito the resource server's identifier and a slash, such as ims/)."
   type = object({
-    issuer   = string
-    audience = string
-    jwks_url = optional(string, "")
+    issuer       = string
+    audience     = string
+    jwks_url     = optional(string, "")
+    scope_prefix = optional(string, "")
   })
   nullable = false
 
@@ -15,6 +16,12 @@ variable "auth" {
   validation {
     condition     = var.auth.jwks_url == "" || startswith(var.auth.jwks_url, "https://")
     error_message = "auth.jwks_url must start with https://."
+  }
+
+  validation {
+    # The characters of a scope: https://www.rfc-editor.org/rfc/rfc6749#section-3.3
+    condition     = can(regex("^[!#-\\[\\]-~]{0,256}$", var.auth.scope_prefix))
+    error_message = "auth.scope_prefix must be up to 256 visible ASCII characters, without quotation marks and backslashes."
   }
 }
 

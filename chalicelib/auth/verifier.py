@@ -56,19 +56,43 @@ class Verifier:
             raise Unauthenticated("AUTH_ISSUER or AUTH_AUDIENCE is empty, so every token is denied")
         token = _bearer(authorization)
         try:
-            claims = jwt.decode(
-                token,
-                self._key(jwt.get_unverified_header(token)),
-                algorithms=list(ALGORITHMS.values()),
-                issuer=self._settings.issuer,
-                audience=self._settings.audience,
-                leeway=LEEWAY,
-                options={"require": ["exp", "iss", "aud", "sub"]},
-            )
+            claims = self._claims(token, self._key(jwt.get_unverified_header(token)))
         except jwt.PyJWTError as error:
             # The error names only the type, because the message may quote the token.
             raise Unauthenticated(type(error).__name__) from error
-        return Caller(_subject(claims), _scopes(claims))
+        if claims.get("token_use", "access") != "access":
+            raise Unauthenticated("token_use is not access")
+        return Caller(_subject(claims), _scopes(claims, self._settings.scope_prefix))
+
+    def _claims(self, token: str, key: jwt.PyJWK) -> dict[str, Any]:
+        """The claims of a token whose signature, time, issuer and audience are right.
+
+        An access token of Amazon Cognito has no `aud`: its `client_id` has to be the audience.
+        Source: https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html
+        """
+        try:
+            return self._decode(token, key, "aud", self._settings.audience)
+        except jwt.MissingRequiredClaimError as missing:
+            if missing.claim != "aud":
+                raise
+        claims = self._decode(token, key, "client_id", None)
+        if "aud" in claims or claims.get("token_use") != "access":
+            raise jwt.InvalidAudienceError
+        if claims["client_id"] != self._settings.audience:
+            raise jwt.InvalidAudienceError
+        return claims
+
+    def _decode(self, token: str, key: jwt.PyJWK, client: str, audience: str | None) -> dict[str, Any]:
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            key,
+            algorithms=list(ALGORITHMS.values()),
+            issuer=self._settings.issuer,
+            audience=audience,
+            leeway=LEEWAY,
+            options={"require": ["exp", "iss", client, "sub"]},
+        )
+        return claims
 
     def _key(self, header: Mapping[str, Any]) -> jwt.PyJWK:
         # This comes before the search for the key, so that such tokens cause no fetch.
@@ -98,12 +122,16 @@ def _subject(claims: Mapping[str, Any]) -> str:
     return subject
 
 
-def _scopes(claims: Mapping[str, Any]) -> frozenset[str]:
-    """The scopes in `scope` (RFC 9068) and `scp` (Okta, Entra ID), each a string or a list."""
+def _scopes(claims: Mapping[str, Any], prefix: str) -> frozenset[str]:
+    """The scopes in `scope` (RFC 9068) and `scp` (Okta, Entra ID), each a string or a list.
+
+    Only those with `prefix` are ours, and are returned without it. Cognito puts the identifier of its
+    resource server and a slash before each.
+    """
     scopes: set[str] = set()
     for value in (claims.get("scope"), claims.get("scp")):
         if isinstance(value, str):
             scopes.update(value.split(" "))
         elif isinstance(value, list):
             scopes.update(entry for entry in value if isinstance(entry, str))
-    return frozenset(scopes)
+    return frozenset(scope.removeprefix(prefix) for scope in scopes if scope.startswith(prefix))

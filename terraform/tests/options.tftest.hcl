@@ -13,7 +13,7 @@ variables {
     kms_key_arn = "arn:aws:kms:eu-central-1:222222222222:key/11111111-2222-3333-4444-555555555555"
   }
   oms_sender_arns = ["arn:aws:iam::222222222222:role/oms-order-service"]
-  auth            = { issuer = "https://login.example.com", audience = "ims", jwks_url = "https://login.example.com/keys" }
+  auth            = { issuer = "https://login.example.com", audience = "ims", jwks_url = "https://login.example.com/keys", scope_prefix = "https://api.example.com/" }
 
   functions = {
     api        = { timeout_seconds = 12 }
@@ -35,6 +35,11 @@ variables {
 }
 
 run "everything" {
+  assert {
+    condition     = local.environments.authorizer.AUTH_SCOPE_PREFIX == "https://api.example.com/"
+    error_message = "the authorizer knows what the issuer puts before the names of the scopes"
+  }
+
   assert {
     condition     = length(data.aws_sqs_queue.oms_events) == 0 && output.environment.OMS_EVENTS_QUEUE_URL == var.oms_events_queue.url
     error_message = "the OMS's queue in another account is used as given, without a lookup"

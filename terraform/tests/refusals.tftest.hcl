@@ -261,6 +261,16 @@ run "no_audience" {
   expect_failures = [var.auth]
 }
 
+run "scope_prefix_with_a_space" {
+  command = plan
+
+  variables {
+    auth = { issuer = "https://login.example.com", audience = "ims", scope_prefix = "ims/ " }
+  }
+
+  expect_failures = [var.auth]
+}
+
 run "keys_without_tls" {
   command = plan
 

@@ -121,6 +121,24 @@ class TestBehindChalicesGateway:
         with pytest.raises(ForbiddenError):
             self.authorize(method, path, shared_rsa_key().token(scope="openid"))
 
+    def test_an_access_token_of_cognito_opens_what_its_scopes_name(
+        self, server: KeyServer, configure: Configure, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        claims: dict[str, Any] = {
+            "aud": None,
+            "client_id": AUDIENCE,
+            "token_use": "access",
+            "scope": "ims/inventory:read",
+        }
+        token = shared_rsa_key().token(**claims)
+        with pytest.raises(ForbiddenError):
+            self.authorize("GET", "/products", token)
+        monkeypatch.setenv("AUTH_SCOPE_PREFIX", "ims/")
+        configure(server.url)
+        assert self.authorize("GET", "/products", token) == {"principalId": "clerk"}
+        with pytest.raises(ForbiddenError):
+            self.authorize("POST", "/products", token)
+
     @pytest.mark.parametrize(("method", "path"), all_calls())
     def test_call_without_a_token_is_unauthorized(self, server: KeyServer, method: str, path: str) -> None:
         with pytest.raises(NotAuthorizedError):

@@ -142,6 +142,69 @@ class TestClaims:
         refused(shared_rsa_key().signed(payload), "DecodeError")
 
 
+COGNITO: dict[str, Any] = {"aud": None, "client_id": AUDIENCE, "token_use": "access"}
+"""How the claims of Cognito's access tokens differ from the usual ones."""
+
+
+class TestCognito:
+    """https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html"""
+
+    @both_kinds
+    def test_an_access_token_of_the_audiences_client_is_valid(self, key: SigningKey) -> None:
+        assert verify(key.token(**COGNITO)) == Caller("clerk", frozenset({"inventory:read"}))
+
+    @pytest.mark.parametrize("client_id", ["other", "", AUDIENCE.upper(), [AUDIENCE], 7, {AUDIENCE: 1}])
+    def test_another_client_is_refused(self, client_id: Any) -> None:
+        refused(shared_rsa_key().token(**COGNITO | {"client_id": client_id}), "InvalidAudienceError")
+
+    @pytest.mark.parametrize("use", ["id", "refresh", "", None, ["access"], True])
+    def test_a_token_without_an_audience_has_to_be_an_access_token(self, use: Any) -> None:
+        refused(shared_rsa_key().token(**COGNITO | {"token_use": use}), "InvalidAudienceError")
+
+    def test_an_id_token_is_refused_though_its_audience_is_right(self) -> None:
+        refused(shared_rsa_key().token(token_use="id"), "^token_use is not access$")
+
+    def test_an_access_token_may_have_an_audience_and_then_that_counts(self) -> None:
+        assert verify(shared_rsa_key().token(client_id="other", token_use="access")).subject == "clerk"
+        refused(shared_rsa_key().token(**COGNITO | {"aud": "other"}), "InvalidAudienceError")
+
+    @pytest.mark.parametrize("audience", ["", [], {}])
+    def test_an_empty_audience_is_not_a_missing_one(self, audience: Any) -> None:
+        refused(shared_rsa_key().token(**COGNITO | {"aud": audience}), "Invalid")
+
+    @pytest.mark.parametrize("claim", ["exp", "iss", "client_id", "sub"])
+    def test_a_token_without_a_required_claim_is_refused(self, claim: str) -> None:
+        refused(shared_rsa_key().token(**COGNITO | {claim: None}), "MissingRequiredClaimError")
+
+    @pytest.mark.parametrize(
+        ("claims", "why"),
+        [
+            ({"exp": 1}, "ExpiredSignatureError"),
+            ({"nbf": 9999999999}, "ImmatureSignatureError"),
+            ({"iss": "https://other.example"}, "InvalidIssuerError"),
+        ],
+    )
+    def test_the_other_checks_hold_as_for_every_token(self, claims: dict[str, Any], why: str) -> None:
+        refused(shared_rsa_key().token(**COGNITO | claims), why)
+
+    def test_a_forged_token_is_refused(self) -> None:
+        refused(rsa_key("rsa-1").token(**COGNITO), "InvalidSignatureError")
+
+
+class TestScopePrefix:
+    @pytest.mark.parametrize("prefix", ["ims/", "https://api.example.com/"])
+    def test_only_scopes_with_the_prefix_count_and_are_known_without_it(self, prefix: str) -> None:
+        environment = {"AUTH_ISSUER": ISSUER, "AUTH_AUDIENCE": AUDIENCE, "AUTH_SCOPE_PREFIX": prefix}
+        verifier = Verifier(AuthSettings.load(environment), KeySet(lambda: PUBLISHED))
+        scope = f"{prefix}inventory:read inventory:write {prefix}{prefix}inventory:write other/x"
+        token = shared_rsa_key().token(**COGNITO, scope=scope)
+        assert verifier.verify(f"Bearer {token}").scopes == {"inventory:read", f"{prefix}inventory:write"}
+
+    def test_without_a_prefix_scopes_are_taken_as_they_are(self) -> None:
+        token = shared_rsa_key().token(scope="ims/inventory:read")
+        assert verify(token).scopes == {"ims/inventory:read"}
+
+
 class TestForgeries:
     def test_unknown_key_is_refused(self) -> None:
         refused(rsa_key("stranger").token(), "^unknown kid 'stranger'$")
