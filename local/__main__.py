@@ -25,7 +25,7 @@ WELCOME: Final = """
 The inventory system is running.{loaded}
 
   REST   {IMS_API_URL}   (try {IMS_API_URL}/health)
-  AWS    {AWS_ENDPOINT_URL}   (DynamoDB and SQS, embedded)
+  AWS    {AWS_ENDPOINT_URL}   (DynamoDB and SQS, embedded; AWS CLI 1 needs --endpoint-url for SQS)
   data   {folder}/aws   kept between runs; `make run RESET=1` deletes it first
   logs   {folder}/ims.log   JSON lines of REST, authorizer and consumer
 

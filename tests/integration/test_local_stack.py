@@ -70,6 +70,7 @@ def test_it_starts_serves_and_stops_cleanly(tmp_path: Path, number: signal.Signa
 
     assert stack.process.returncode == 0
     assert env["IMS_API_URL"] in said
+    assert "AWS CLI 1 needs --endpoint-url for SQS" in said
     assert "Traceback" not in said
     for name in ("IMS_API_URL", "AWS_ENDPOINT_URL", "AUTH_JWKS_URL"):
         assert not listens(env[name])
