@@ -30,6 +30,7 @@ def checkout(tmp_path: Path) -> Path:
     folder.mkdir()
     shutil.copy(ROOT / "Makefile", folder)
     (folder / "requirements-dev.txt").touch()
+    executable(tmp_path / "bin/python3", f'exec "{sys.executable}" "$@"')  # that of the system may be too old
     return folder
 
 
@@ -37,7 +38,11 @@ def make(checkout: Path, *arguments: str, **environment: str) -> subprocess.Comp
     return subprocess.run(
         ["make", *arguments],
         cwd=checkout,
-        env={"PATH": os.environ["PATH"], "HOME": str(checkout.parent), **environment},
+        env={
+            "PATH": f"{checkout.parent / 'bin'}:{os.environ['PATH']}",
+            "HOME": str(checkout.parent),
+            **environment,
+        },
         capture_output=True,
         text=True,
         check=False,
