@@ -69,6 +69,19 @@ resource "aws_sqs_queue_policy" "inventory" {
         Action    = "sqs:SendMessage"
         Resource  = aws_sqs_queue.inventory.arn
       } if length(senders) > 0],
+      # https://docs.aws.amazon.com/sns/latest/dg/subscribe-sqs-queue-to-sns-topic.html
+      # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
+      [for service, sources in {
+        sns    = [for arn in var.oms_source_arns : arn if split(":", arn)[2] == "sns"]
+        events = [for arn in var.oms_source_arns : arn if split(":", arn)[2] == "events"]
+        } : {
+        Sid       = "${title(service)}Delivers"
+        Effect    = "Allow"
+        Principal = { Service = "${service}.amazonaws.com" }
+        Action    = "sqs:SendMessage"
+        Resource  = aws_sqs_queue.inventory.arn
+        Condition = { ArnEquals = { "aws:SourceArn" = sources } }
+      } if length(sources) > 0],
     )
   })
 }

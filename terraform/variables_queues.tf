@@ -46,6 +46,18 @@ variable "oms_sender_arns" {
   }
 }
 
+variable "oms_source_arns" {
+  description = "SNS topics and EventBridge rules of the OMS that may deliver orders to the inventory queue. The IMS takes orders out of their envelopes."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for arn in var.oms_source_arns : can(regex("^arn:aws[a-z-]*:(sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+|events:[a-z0-9-]+:[0-9]{12}:rule/[A-Za-z0-9._/-]+)$", arn))])
+    error_message = "oms_source_arns must be ARNs of SNS topics (standard ones) or EventBridge rules."
+  }
+}
+
 variable "queue_retention_days" {
   description = "Days for which an order may wait for a consumer, 1 to 10. Then SQS deletes it."
   type        = number

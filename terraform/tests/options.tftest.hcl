@@ -13,6 +13,7 @@ variables {
     kms_key_arn = "arn:aws:kms:eu-central-1:222222222222:key/11111111-2222-3333-4444-555555555555"
   }
   oms_sender_arns = ["arn:aws:iam::222222222222:role/oms-order-service"]
+  oms_source_arns = ["arn:aws:sns:eu-central-1:222222222222:orders", "arn:aws:events:eu-central-1:111111111111:rule/shop/orders"]
   auth            = { issuer = "https://login.example.com", audience = "ims", jwks_url = "https://login.example.com/keys", scope_prefix = "https://api.example.com/" }
 
   functions = {
@@ -64,9 +65,13 @@ run "everything" {
   assert {
     condition = jsonencode([
       for statement in jsondecode(aws_sqs_queue_policy.inventory.policy).Statement :
-      [statement.Principal, statement.Action, statement.Resource] if statement.Effect == "Allow"
-    ]) == jsonencode([[{ AWS = var.oms_sender_arns }, "sqs:SendMessage", aws_sqs_queue.inventory.arn]])
-    error_message = "the OMS's principals may send, and do nothing else"
+      [statement.Principal, try(statement.Condition, null), statement.Action, statement.Resource] if statement.Effect == "Allow"
+      ]) == jsonencode([
+      [{ AWS = var.oms_sender_arns }, null, "sqs:SendMessage", aws_sqs_queue.inventory.arn],
+      [{ Service = "events.amazonaws.com" }, { ArnEquals = { "aws:SourceArn" = [var.oms_source_arns[1]] } }, "sqs:SendMessage", aws_sqs_queue.inventory.arn],
+      [{ Service = "sns.amazonaws.com" }, { ArnEquals = { "aws:SourceArn" = [var.oms_source_arns[0]] } }, "sqs:SendMessage", aws_sqs_queue.inventory.arn],
+    ])
+    error_message = "the OMS's principals may send, its topics and rules deliver, and they may do nothing else"
   }
 
   assert {

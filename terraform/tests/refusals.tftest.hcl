@@ -241,6 +241,16 @@ run "everyone_may_send" {
   expect_failures = [var.oms_sender_arns]
 }
 
+run "any_topic_may_deliver" {
+  command = plan
+
+  variables {
+    oms_source_arns = ["arn:aws:sns:eu-central-1:222222222222:*"]
+  }
+
+  expect_failures = [var.oms_source_arns]
+}
+
 run "no_issuer" {
   command = plan
 
