@@ -79,7 +79,7 @@ def schedule_messages(simulation: Simulation) -> None:
     """Let the OMS send each message at its time."""
     for number, message in enumerate(simulation.scenario.messages):
 
-        def send(number: int = number, body: str = message.body) -> None:
+        def send(number: int = number, body: str = message.text) -> None:
             response = simulation.stage.sqs.send_message(
                 QueueUrl=simulation.stage.inventory_queue_url, MessageBody=body
             )

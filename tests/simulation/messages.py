@@ -1,9 +1,9 @@
-"""What the OMS sends: reservations, releases, repeats, invalid messages and poison."""
+"""What the OMS sends: reservations, releases, repeats, invalid messages and poison, in several forms."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -14,6 +14,14 @@ from tests.support.engines import FakeClock
 _NOW = datetime.fromtimestamp(FakeClock().now, UTC)
 _FRESH = _NOW.isoformat()
 _OLD = (_NOW - timedelta(days=89, seconds=90)).isoformat()
+_AHEAD = (_NOW + timedelta(days=1, hours=1)).isoformat()
+_ENVELOPES: dict[str, Callable[[str], str]] = {
+    "plain": lambda body: body,
+    "SNS": lambda body: json.dumps({"Type": "Notification", "TopicArn": "arn", "Message": body}),
+    "EventBridge": lambda body: f'{{"detail-type": "order", "source": "oms", "detail": {body}}}',
+    "BOM": lambda body: "\ufeff" + body,
+    "unreadable part": lambda body: '{"note": "\\ud800", ' + body[1:],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +29,8 @@ class OmsMessage:
     """One message to the inventory queue, and what it means.
 
     `kind` is `reserve`, `invalid` (a reservation whose answer is INVALID_REQUEST), `too many`, `release`, or
-    `poison`, which cannot be answered at all; `items` are those of a `reserve`, added up by SKU.
+    `poison`, which cannot be answered at all; `items` are those of a `reserve`, added up by SKU. The `body`
+    is sent in an `envelope`.
     """
 
     at: float
@@ -29,6 +38,12 @@ class OmsMessage:
     order_id: str
     body: str
     items: Mapping[str, int] = field(default_factory=dict)
+    envelope: str = "plain"
+
+    @property
+    def text(self) -> str:
+        """What is sent."""
+        return _ENVELOPES[self.envelope](self.body)
 
     @property
     def poison(self) -> bool:
@@ -44,6 +59,7 @@ class OmsMessage:
         what = " ".join(f"{units} {sku}" for sku, units in self.items.items()) or self.body
         plain = f"{self.kind} {self.order_id}"
         told = plain if self.kind == "release" else f"{plain}: {what}"
+        told += f" ({self.envelope})" if self.envelope != "plain" else ""
         return told if len(told) < 300 else told[:300] + "…"
 
 
@@ -78,6 +94,31 @@ def oms_messages(
             while rng.random() < max(behaviour.repeated, 0.3):
                 sent.append(replace(release, at=_near(rng, release.at, window)))
     return tuple(sorted(sent, key=lambda message: message.at))
+
+
+def as_they_come(rng: Random, sent: Iterable[OmsMessage]) -> tuple[OmsMessage, ...]:
+    """The messages `sent`, some of them in an envelope, or with a fault that JSON itself allows."""
+    rate = rng.choice((0.0, 0.0, 0.2, 0.6))
+    return tuple(
+        _as_it_comes(rng, message) if rng.random() < rate and not message.poison else message
+        for message in sent
+    )
+
+
+def _as_it_comes(rng: Random, message: OmsMessage) -> OmsMessage:
+    message = replace(message, envelope=rng.choice(tuple(_ENVELOPES)))
+    if rng.random() < 0.5:
+        return message
+    if message.kind == "release":
+        head = json.loads(message.body) | {"timestamp": "yesterday", "reason": ["none"]}
+        return replace(message, body=json.dumps(head))
+    if message.kind == "reserve" and rng.random() < 0.5:
+        body = message.body.replace('"quantity": ', '"quantity": 1, "quantity": ', 1)
+        return replace(message, kind="invalid", body=body, items={})
+    if message.kind == "reserve":
+        body = json.dumps(json.loads(message.body) | {"timestamp": _AHEAD})
+        return replace(message, kind="invalid", body=body, items={})
+    return message
 
 
 def _near(rng: Random, at: float, window: float) -> float:

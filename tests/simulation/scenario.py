@@ -86,6 +86,7 @@ def scenario(seed: int) -> Scenario:
     cancelled = rng.choice((0.0, 0.2, 0.6)) if theme not in {"cancelled", "flap"} else 0.8
     repeated, irregular = (rng.choice((0.0, 0.2, 0.6)) for _ in range(2))
     sent = messages.oms_messages(rng, skus, orders, window, OmsBehaviour(repeated, cancelled, irregular))
+    sent = messages.as_they_come(Random(f"as they come/{seed}"), sent)
     disturbed = rng.random() < 0.85
     faulty = disturbed and rng.random() < 0.8
     return Scenario(
