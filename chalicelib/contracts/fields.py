@@ -79,7 +79,8 @@ def _not_a_change(order_id: str) -> str:
     return order_id
 
 
-def _name(text: str) -> str:
+def _line(text: str) -> str:
+    """Refuse what cannot be shown on one line: the rule for short texts that people read."""
     if _CONTROL.search(text):
         raise ValueError("must not contain control characters")
     if not text.strip():
@@ -116,7 +117,7 @@ def price_number(price: Decimal) -> int | float:
 
 def _web_address(text: str) -> str:
     # `Url` repairs invalid input (spaces, a missing slash). We refuse such input.
-    if not re.fullmatch(r"https?://[^\s\x00-\x1f\x7f]+", text, re.IGNORECASE):
+    if not re.fullmatch(r"https?://[^\s\x00-\x1f\x7f-\x9f]+", text, re.IGNORECASE):
         raise ValueError("must be an http or https URL")
     try:
         Url(text)
@@ -174,14 +175,14 @@ CustomerId = Annotated[str, StringConstraints(strict=True, min_length=1, max_len
 Quantity = Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY)]
 StockLevel = Annotated[int, Field(strict=True, ge=0, le=MAX_STOCK)]
 Delta = Annotated[int, Field(strict=True, ge=-MAX_QUANTITY, le=MAX_QUANTITY), AfterValidator(_not_zero)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(_name)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(_line)]
 Description = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_description)]
 ImageUrl = Annotated[str, StringConstraints(max_length=2048), AfterValidator(_web_address)]
 Price = Annotated[Decimal, PlainValidator(_price)]
 PriceNumber = int | float
 """What `price_number` makes of a price."""
 AdjustmentReason = Literal["RECEIVED", "RETURNED", "DAMAGED", "LOST", "CORRECTION"]
-Reference = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Reference = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(_line)]
 IdempotencyKeyText = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,128}$")]
 PageLimit = Annotated[int, BeforeValidator(_whole_number), Field(ge=1, le=100)]
 Timestamp = Annotated[datetime, BeforeValidator(_time)]

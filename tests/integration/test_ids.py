@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
+import unicodedata
+from functools import cache
+from random import Random
 from urllib.parse import quote
 
 import pytest
 
 from local.stage import Stage
 from tests.integration.consumers import invoke
+from tests.support.ids import CATEGORIES
 from tests.support.invariants import drain
 from tests.support.messages import release, reserve
 from tests.support.rest import RestClient
@@ -93,3 +98,36 @@ def test_an_order_is_reserved_read_and_released(
     ]
     assert answers[0]["customer_id"] == customer
     assert rest.get(f"/inventory/{path(sku)}").json["quantity"] == 5
+
+
+@cache
+def characters() -> dict[str, list[str]]:
+    """All characters of ids by general category, in the normal form NFC between two letters."""
+    found: dict[str, list[str]] = {}
+    for code in range(sys.maxunicode + 1):
+        category = unicodedata.category(chr(code))
+        if category[0] in CATEGORIES and unicodedata.is_normalized("NFC", f"a{chr(code)}b"):
+            found.setdefault(category, []).append(chr(code))
+    return found
+
+
+@pytest.mark.parametrize("category", sorted(characters()))
+def test_texts_of_each_category_make_the_round_trip(
+    consumer_stage: Stage, rest: RestClient, category: str
+) -> None:
+    known = characters()[category]
+    some = Random(category).sample(known, min(len(known), 25))
+    texts = [f"a{character}b" for character in some]
+    for text in texts:
+        product = {"sku": text, "name": text, "description": f"{text}\n", "price": 1}
+        assert rest.post("/products", product).status == 201
+        adjustment = {"delta": 5, "reason": "RECEIVED", "reference": text}
+        assert rest.post(f"/inventory/{path(text)}/adjustments", adjustment).json["quantity"] == 5
+        assert product.items() <= rest.get(f"/products/{path(text)}").json.items()
+    assert invoke(*(reserve(text, {text: 2}, customer_id=text) for text in texts)) == []
+    for text in texts:
+        assert rest.get(f"/reservations/{path(text)}").json["items"] == [{"sku": text, "quantity": 2}]
+        assert rest.get(f"/inventory/{path(text)}").json["quantity"] == 3
+    answers = [json.loads(body) for body in drain(consumer_stage, consumer_stage.oms_queue_url)]
+    assert sorted(answer["order_id"] for answer in answers) == sorted(texts)
+    assert all(answer["customer_id"] == answer["order_id"] for answer in answers)
