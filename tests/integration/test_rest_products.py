@@ -125,6 +125,23 @@ def test_a_product_with_stock_cannot_be_deleted(rest: RestClient) -> None:
     assert rest.get("/products/A-1").json["quantity"] == 2
 
 
+def test_texts_that_were_stored_before_their_rules_are_read_as_they_are(
+    rest: RestClient, stage: Stage
+) -> None:
+    rest.post("/products", PRODUCT)
+    stage.dynamodb.update_item(
+        TableName=stage.tables.product_table,
+        Key={"sku": {"S": "A-1"}},
+        UpdateExpression="SET #name = :name, description = :description",
+        ExpressionAttributeNames={"#name": "name"},
+        ExpressionAttributeValues={":name": {"S": " \x00"}, ":description": {"S": "\x7f"}},
+    )
+    (listed,) = rest.get("/products").json["items"]
+    assert (listed["name"], listed["description"]) == (" \x00", "\x7f")
+    changed = rest.patch("/products/A-1", {"price": 2})
+    assert (changed.status, changed.json["name"]) == (200, " \x00")
+
+
 def lose(stage: Stage, table: str, sku: str = "A-1") -> None:
     """Delete one half of a product, as a restore of one table to an older moment does."""
     stage.dynamodb.delete_item(TableName=table, Key={"sku": {"S": sku}})
