@@ -174,6 +174,16 @@ def test_units_that_arrive_while_half_a_product_is_deleted_are_kept(
     assert products.get("A", DEADLINE) == (make_product(), Stock("A", 4, THEN))
 
 
+def test_stock_that_comes_and_goes_while_its_product_is_created_is_contention(
+    products: ProductStore, stage: FakeStage, script: Scripted
+) -> None:
+    turns = [concurrent_write(stage, "A", 3), concurrent_write(stage, "A", None)]
+    script.by_operation["transact_write_items"] = turns * 4
+    with pytest.raises(Contended):
+        products.create(make_product(), DEADLINE)
+    assert stage.dynamodb.snapshot()[stage.tables.product_table] == {}
+
+
 def test_halves_that_keep_changing_are_contention(
     products: ProductStore, stage: FakeStage, script: Scripted
 ) -> None:
