@@ -80,12 +80,11 @@ def _availability(requested: int, stock: Stock | None) -> dict[str, Any]:
 
 
 def _whole(call: Call[Any], sku: str, products: ProductStore, act: Callable[[], Stock]) -> responses.Stock:
-    """The stock that `act` returns. A product that has lost its stock gets one, and `act` tries again."""
+    """The stock that `act` returns. If there is none, `act` is called again once the product is whole."""
     try:
         stock = act()
     except NotFound:
-        if products.complete(sku, call.deadline) is None:
-            raise
+        products.get(sku, call.deadline)  # gives a product that has lost its stock a new one
         stock = act()
     return responses.Stock.model_validate(stock)
 
