@@ -41,7 +41,7 @@ def list_page(
         levels = stock.levels((product.sku for product in page), call.deadline)
         held = [levels.get(p.sku) or products.complete(p.sku, call.deadline) for p in page]
         # A product that was deleted after the page was read has no stock any more, and is left out.
-        items = [_fields(p, stock.quantity) for p, stock in zip(page, held, strict=True) if stock]
+        items = [_fields(p, level.quantity) for p, level in zip(page, held, strict=True) if level]
     else:
         items = [_fields(product) for product in page]
     return responses.ProductPage.model_validate({"items": items, "next_token": asked.next_token(last)})

@@ -1,7 +1,8 @@
 """Products, which are created and deleted together with their stock.
 
-A restore of one table leaves halves: a product without stock, or stock without a product. Each call that
-meets a half completes or deletes it, in a transaction whose conditions prove that it is a half.
+A restore of one table leaves halves: a product without stock, or stock without a product. `get` and
+`complete` give a product its stock, `create` gives stock its product, and `delete` deletes either half, each
+in a transaction whose conditions prove that it is a half.
 """
 
 from __future__ import annotations
