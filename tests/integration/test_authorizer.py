@@ -2,7 +2,6 @@
 
 import json
 import logging
-import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,6 +16,7 @@ import app
 from chalicelib import bootstrap
 from chalicelib.errors import KeysUnavailable, SettingsError
 from chalicelib.handlers import authorizer
+from tests.support.calls import all_calls, is_read
 from tests.support.issuer import AUDIENCE, ISSUER, ec_key, key_set, rsa_key, shared_ec_key, shared_rsa_key
 from tests.support.key_server import (
     Behaviour,
@@ -68,19 +68,6 @@ def unauthorized() -> pytest.RaisesExc[Exception]:
     return pytest.raises(
         Exception, check=lambda error: type(error) is Exception and str(error) == "Unauthorized"
     )
-
-
-def all_calls() -> list[tuple[str, str]]:
-    return sorted(
-        (method, re.sub(r"{\w+}", "A-1", path))
-        for path, methods in app.app.routes.items()
-        for method, entry in methods.items()
-        if entry.authorizer
-    )
-
-
-def is_read(method: str, path: str) -> bool:
-    return method in {"GET", "HEAD"} or (method, path) == ("POST", "/inventory/check")
 
 
 def authorize(token: str) -> dict[str, Any]:

@@ -3,21 +3,12 @@ from typing import Any
 
 import pytest
 
-import app
 from chalicelib.handlers.authorizer import opened, policy
+from tests.support.calls import all_calls, is_read
 
 API = "arn:aws:execute-api:eu-west-1:123456789012:a1b2c3/live"
 READ = ["inventory:read"]
 WRITE = ["inventory:write"]
-
-
-def all_calls() -> list[tuple[str, str]]:
-    return sorted(
-        (method, re.sub(r"{\w+}", "A-1", path))
-        for path, methods in app.app.routes.items()
-        for method, entry in methods.items()
-        if entry.authorizer
-    )
 
 
 def matches(pattern: str, arn: str) -> bool:
@@ -37,10 +28,6 @@ def allows(document: dict[str, Any], method: str, path: str) -> bool:
     return effects == {"Allow"}
 
 
-def reads(method: str, path: str) -> bool:
-    return method in {"GET", "HEAD"} or (method, path) == ("POST", "/inventory/check")
-
-
 def document_for(scopes: list[str], asked: tuple[str, str]) -> dict[str, Any]:
     arn = f"{API}/{asked[0]}{asked[1]}"
     document: dict[str, Any] = policy("clerk", opened(scopes), arn)["policyDocument"]
@@ -48,14 +35,14 @@ def document_for(scopes: list[str], asked: tuple[str, str]) -> dict[str, Any]:
 
 
 def test_app_has_calls_of_both_kinds() -> None:
-    assert {reads(*call) for call in all_calls()} == {True, False}
+    assert {is_read(*call) for call in all_calls()} == {True, False}
 
 
 @pytest.mark.parametrize("asked", all_calls())
 def test_cached_policy_of_a_reader_allows_reads_only(asked: tuple[str, str]) -> None:
     document = document_for(READ, asked)
     assert [call for call in all_calls() if allows(document, *call)] == [
-        call for call in all_calls() if reads(*call)
+        call for call in all_calls() if is_read(*call)
     ]
 
 
