@@ -178,6 +178,11 @@ class Reason:
     code: str
     item: Mapping[str, Any] | None
 
+    @property
+    def failed(self) -> bool:
+        """Whether the action's condition did not hold."""
+        return self.code == "ConditionalCheckFailed"
+
 
 class TransactionCancelled(AwsError):
     """DynamoDB cancelled a transaction; `reasons` holds one entry per action, in order."""
@@ -199,7 +204,7 @@ class TransactionCancelled(AwsError):
     @property
     def retryable(self) -> bool:
         """Whether a retry may succeed: each failure comes from a condition or from other traffic."""
-        return all(reason.code in _CONFLICTS | {"None", "ConditionalCheckFailed"} for reason in self.reasons)
+        return all(reason.failed or reason.code in _CONFLICTS | {"None"} for reason in self.reasons)
 
 
 class SettingsError(ImsError):

@@ -11,8 +11,6 @@ MAX_QUANTITY: Final = 1_000_000_000
 """The most units that one request may reserve, receive or take of a SKU."""
 MAX_STOCK: Final = 1_000_000_000_000
 """The most units that a SKU's stock may be set or adjusted to."""
-
-
 CHANGE_PREFIX: Final = "adjustment#"
 """How the ids of changes begin: orders share their table, and no order id may begin like this."""
 

@@ -172,7 +172,7 @@ def _seen(writes: Sequence[Write], cancelled: TransactionCancelled) -> Snapshot:
     """What a cancelled transaction tells of the items whose conditions did not hold."""
     news = Snapshot()
     for write, reason in zip(writes, cancelled.reasons, strict=True):
-        if reason.code != "ConditionalCheckFailed":
+        if not reason.failed:
             continue
         if isinstance(write, CreateReservation | MarkReleased):
             news.reservations[write.order_id] = _reservation(reason.item)

@@ -73,7 +73,7 @@ class ProductStore:
                 refused = self._transact([put_product, other], deadline)
                 if refused is None:
                     return stock if other is put_stock else self._stock_now(stock, deadline)
-                if _failed(refused[0]):
+                if refused[0].failed:
                     raise AlreadyExists(f"SKU {sku} exists already")
         raise _contended(sku)
 
@@ -103,7 +103,7 @@ class ProductStore:
         )
         if refused is None:
             return stock
-        return None if _failed(refused[0]) else self._stock_now(stock, deadline)
+        return None if refused[0].failed else self._stock_now(stock, deadline)
 
     def page(self, limit: int, after: str | None, deadline: Deadline) -> tuple[list[Product], str | None]:
         """Read at most `limit` products that follow the SKU `after`; see `scan_page`."""
@@ -188,10 +188,6 @@ class ProductStore:
         if condition == _EMPTY:
             request["ExpressionAttributeValues"] = {":none": attribute(0)}
         return request
-
-
-def _failed(reason: Reason) -> bool:
-    return reason.code == "ConditionalCheckFailed"
 
 
 def _contended(sku: str) -> Contended:

@@ -135,7 +135,7 @@ class StockStore:
         except TransactionCancelled as cancelled:
             stock, record = cancelled.reasons
             raise NotApplied(
-                stock.code == "ConditionalCheckFailed",
+                stock.failed,
                 stock_from_item(stock.item) if stock.item else None,
                 stored_change_from_item(record.item) if record.item else None,
             ) from cancelled
