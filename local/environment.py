@@ -27,8 +27,8 @@ LOCAL_ACCESS: Final = {
     "AWS_SECRET_ACCESS_KEY",
 }
 """The variables of `.local/env` that lead to the embedded AWS."""
-_TOLD: Final = {"AWS_CALLS", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SQS"}
-"""What tests are told: docs/local-stack.md has the endpoints, `tests/support/aws_calls.py` AWS_CALLS."""
+_ENDPOINTS: Final = {"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SQS"}
+"""What tests use with IMS_TEST_AWS=given; see docs/local-stack.md."""
 _PREFIXES: Final = ("AWS_", "BOTO_", "POWERTOOLS_", "AUTH_")
 
 
@@ -49,15 +49,26 @@ def isolate(keep: Container[str] = ()) -> None:
 
 def isolate_tests() -> None:
     """Isolate the tests, but for what they are told; if they are told a deployed stage, change nothing."""
+    told = {"AWS_CALLS"}  # tests/support/aws_calls.py
+    if endpoints_are_given():
+        told |= _ENDPOINTS
     if "IMS_API_URL" not in os.environ:
-        isolate(keep=_TOLD)
+        isolate(keep=told)
     elif is_local():
-        isolate(keep=_TOLD | LOCAL_ACCESS)
+        isolate(keep=told | LOCAL_ACCESS)
+
+
+def endpoints_are_given() -> bool:
+    """Whether tests are to use the endpoints in the environment, and not an embedded AWS of their own."""
+    return os.environ.get("IMS_TEST_AWS") == "given"
 
 
 def is_local() -> bool:
-    """Whether the environment leads to an embedded AWS, as after `. .local/env`."""
-    return os.environ.get("AWS_ENDPOINT_URL", "").startswith(f"http://{HOST}:")
+    """Whether the environment names a stage on this machine, as after `. .local/env`.
+
+    An endpoint alone does not: the caller may have set it for another emulator.
+    """
+    return any(os.environ.get(name, "").startswith(f"http://{HOST}:") for name in _STAGE)
 
 
 def enter_stage(needed: Iterable[str]) -> None:

@@ -21,8 +21,8 @@ pytest_plugins = ["tests.support.aws_calls"]
 
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[str]:
-    """The endpoint of an embedded AWS: that of AWS_ENDPOINT_URL if it is set, else one is started."""
-    if given := os.environ.get("AWS_ENDPOINT_URL"):
+    """The endpoint of an embedded AWS that is started; with IMS_TEST_AWS=given, AWS_ENDPOINT_URL."""
+    if environment.endpoints_are_given() and (given := os.environ.get("AWS_ENDPOINT_URL")):
         yield given
         return
     with running() as started:

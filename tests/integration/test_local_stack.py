@@ -293,16 +293,31 @@ def test_the_callers_own_settings_of_aws_reach_nothing(tmp_path: Path) -> None:
     assert stack.process.returncode == 0
 
 
+DEAD = dict.fromkeys(
+    ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SQS"), "http://127.0.0.1:1"
+)
+ON_AWS = ("pytest", "-q", "-p", "no:cacheprovider", "tests/integration/test_resources.py")
+
+
 def test_tests_run_in_any_shell() -> None:
     shell = {
+        **DEAD,
         "AWS_PROFILE": "no-such-profile",
         "AWS_CONFIG_FILE": __file__,
         "LOG_LEVEL": "trace",
         "POWERTOOLS_SERVICE_NAME": "other",
     }
     for module, *arguments in (
+        ON_AWS,
         ("pytest", "-q", "-p", "no:cacheprovider", "tests/unit/consumer/test_metrics_and_logs.py"),
         ("tests.simulation", "--seeds", "1", "--processes", "1"),
     ):
         ran = run(module, *arguments, env=shell)
         assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("name", DEAD)
+def test_tests_use_an_endpoint_that_is_given_on_purpose(name: str) -> None:
+    ran = run(*ON_AWS, "-x", env={name: DEAD[name], "IMS_TEST_AWS": "given"})
+    assert ran.returncode == 1
+    assert f'Could not connect to the endpoint URL: "{DEAD[name]}/"' in ran.stdout

@@ -11,6 +11,8 @@ from local import environment
 CALLERS = {
     "AWS_PROFILE": "mine",
     "AWS_REGION": "eu-central-1",
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:4567",
+    "AWS_ENDPOINT_URL_DYNAMODB": "http://127.0.0.1:8001",
     "AWS_ENDPOINT_URL_SQS": "http://127.0.0.1:9324",
     "AWS_CALLS": "all",
     "BOTO_CONFIG": "/mine",
@@ -51,6 +53,11 @@ def test_without_a_stage_in_the_environment_the_file_names_it(file: Path) -> Non
     assert variables() == OTHERS | environment.NO_ACCOUNT | hosts | stage
 
 
+def test_an_endpoint_on_this_machine_is_no_stage(file: Path) -> None:
+    with pytest.raises(environment.NoStage, match="IMS_INVENTORY_QUEUE_URL is not set"):
+        environment.enter_stage(["IMS_INVENTORY_QUEUE_URL"])
+
+
 @pytest.mark.parametrize("enter", [lambda: environment.enter_stage([]), environment.isolate_tests])
 def test_a_deployed_stage_in_the_environment_keeps_the_callers_account(file: Path, enter: object) -> None:
     file.write_text("AWS_REGION=us-east-1\n")
@@ -72,17 +79,27 @@ def test_what_is_missing_is_named(file: Path) -> None:
         environment.enter_stage(["IMS_TOKEN_WRITE"])
 
 
-def test_tests_keep_the_endpoints_that_they_are_told() -> None:
+@pytest.mark.parametrize("switch", [{}, {"IMS_TEST_AWS": ""}, {"IMS_TEST_AWS": "embedded"}])
+def test_tests_see_no_endpoint_of_the_caller(switch: dict[str, str]) -> None:
+    os.environ.update(switch)
     environment.isolate_tests()
-    told = {name: CALLERS[name] for name in ("AWS_CALLS", "AWS_ENDPOINT_URL_SQS")}
-    assert variables() == OTHERS | environment.NO_ACCOUNT | told
+    assert variables() == OTHERS | environment.NO_ACCOUNT | switch | {"AWS_CALLS": "all"}
 
 
-def test_tests_of_a_local_stage_keep_its_access() -> None:
+def test_tests_keep_the_endpoints_that_are_given_on_purpose() -> None:
+    os.environ["IMS_TEST_AWS"] = "given"
+    environment.isolate_tests()
+    kept = {name: value for name, value in CALLERS.items() if name.startswith(("AWS_CALLS", "AWS_ENDPOINT"))}
+    assert len(kept) == 4
+    assert variables() == OTHERS | environment.NO_ACCOUNT | kept | {"IMS_TEST_AWS": "given"}
+
+
+def test_tests_of_a_local_stage_keep_its_access_and_nothing_else_of_the_callers() -> None:
     os.environ.update(LOCAL, IMS_API_URL="http://127.0.0.1:8000")
     environment.isolate_tests()
+    kept = {name for name in os.environ if name.startswith("AWS_")} - environment.NO_ACCOUNT.keys()
+    assert kept == {"AWS_CALLS", *LOCAL}
     assert LOCAL.items() <= os.environ.items()
-    assert "AWS_PROFILE" not in os.environ
 
 
 def test_packaging_sees_none_of_the_callers_settings(monkeypatch: pytest.MonkeyPatch) -> None:

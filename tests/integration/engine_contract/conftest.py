@@ -1,4 +1,3 @@
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -6,6 +5,7 @@ from typing import Any, Protocol
 
 import pytest
 
+from local import environment
 from local.stage import Stage
 from tests.support.engines import FakeStage, fake_stage
 from tests.support.engines.moto_stage import moto_stage
@@ -79,7 +79,7 @@ def _differs(request: pytest.FixtureRequest, *, here: bool, strict: bool) -> Dif
 @pytest.fixture
 def ministack_differs(request: pytest.FixtureRequest, world: World) -> Differs:
     """Mark a test in which MiniStack differs from AWS; the in-memory engine must behave like AWS."""
-    ours = "AWS_ENDPOINT_URL" not in os.environ  # another endpoint may not differ
+    ours = not environment.endpoints_are_given()  # another endpoint may not differ
     return _differs(request, here=world.kind == "embedded", strict=ours)
 
 

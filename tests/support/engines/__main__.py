@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 
+from local import environment
 from local.emulator import running
 from local.stage import Stage, open_stage
 from tests.support.engines import FakeStage, fake_stage
@@ -107,6 +108,7 @@ def sells_exactly_the_stock(stage: AnyStage) -> bool:
 
 def main() -> None:
     """Print a row for each engine."""
+    environment.isolate()
     sys.stdout.write(f"| engine | {SMALL} SKUs | {LARGE} SKUs | held in {RACES} races |\n|---|--:|--:|--:|\n")
     for name, opened in ENGINES.items():
         took, held = [], 0
