@@ -11,9 +11,8 @@ import itertools
 import time
 from dataclasses import asdict, dataclass
 from statistics import quantiles
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from bench.hot_sku import HotSkuStage, Sleep, run_consumers
 from bench.orders import PLENTY, sku
 from bench.output import arguments, machine, write
 from bench.race import fill
@@ -21,6 +20,9 @@ from bench.tables import table
 from local import environment
 from local.emulator import running
 from local.stage import open_stage
+
+if TYPE_CHECKING:
+    from bench.hot_sku import Sleep
 
 LATENCY: Final = 0.01
 CONSUMERS: Final = (1, 4, 16)
@@ -56,6 +58,9 @@ WAYS: Final[tuple[tuple[str, str, int, Sleep], ...]] = (
 def main() -> None:
     """Run each way with each number of consumers, print a table, and write JSON."""
     environment.isolate()
+    # Not earlier: Powertools reads its settings when it is imported, and stops at an unknown LOG_LEVEL.
+    from bench.hot_sku import HotSkuStage, run_consumers
+
     options = arguments("bench.concurrency", __doc__).parse_args()
     seconds, ways, numbers = (1.0, WAYS[:3], CONSUMERS[:2]) if options.short else (6.0, WAYS, CONSUMERS)
     accounts = itertools.count(400_000_000_000)

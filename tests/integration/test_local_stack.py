@@ -316,6 +316,12 @@ def test_tests_run_in_any_shell() -> None:
         assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
+@pytest.mark.parametrize("module", ["bench", "bench.concurrency", "bench.api", "bench.cold"])
+def test_benchmarks_run_in_any_shell(module: str) -> None:
+    ran = run(module, "--help", env={"LOG_LEVEL": "trace", "POWERTOOLS_LOG_LEVEL": "verbose"})
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("name", DEAD)
 def test_tests_use_an_endpoint_that_is_given_on_purpose(name: str) -> None:
     ran = run(*ON_AWS, "-x", env={name: DEAD[name], "IMS_TEST_AWS": "given"})
