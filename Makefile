@@ -18,8 +18,9 @@ KEPT := PYTHON PYTHONDONTWRITEBYTECODE PYTHONHASHSEED PYTHONIOENCODING PYTHONUNB
 	PIP_CACHE_DIR PIP_CERT PIP_CLIENT_CERT PIP_CONFIG_FILE PIP_DEFAULT_TIMEOUT PIP_EXTRA_INDEX_URL PIP_FIND_LINKS \
 	PIP_INDEX_URL PIP_KEYRING_PROVIDER PIP_NO_CACHE_DIR PIP_NO_INDEX PIP_PROXY PIP_RETRIES PIP_TIMEOUT PIP_TRUSTED_HOST
 unexport $(filter-out $(KEPT),$(filter PYTHON% PIP_%,$(.VARIABLES)))
-# pip's own files may ask for installs into the user's home, which fail in a virtual environment.
+# pip's own files (pip.conf) may ask for installs into some other place. They stay in use, since they may also name an index.
 export PIP_USER := 0
+INSTALL = $(BIN)/python -m pip install --target= --prefix="$(CURDIR)/.venv" --root=/
 
 .PHONY: help
 help: ## list the targets
@@ -141,5 +142,5 @@ UNUSABLE := $(shell $(BIN)/python -I -c 'import pip; $(NEW_ENOUGH)' 2>/dev/null 
 	@test -z "$(UNUSABLE)" || { rm -rf .venv; trap 'rm -rf .venv; exit 1' HUP INT TERM; $(PYTHON) -m venv .venv; } || \
 		{ rm -rf .venv; echo "The virtual environment could not be created (on Debian and Ubuntu: apt install python3-venv)."; exit 1; }
 	@echo "Installing the packages of requirements-dev.txt …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@$(INSTALL) --quiet --disable-pip-version-check --requirement requirements-dev.txt
 	@touch $@

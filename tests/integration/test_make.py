@@ -80,17 +80,41 @@ def wheel(file: Path, **modules: str) -> None:
         archive.writestr(f"{info}/RECORD", "")
 
 
+def require_tool(checkout: Path, version: str = "1") -> None:
+    """Let `make venv` install a module `tool`, which prints its version."""
+    file = checkout / f"tools-{version}-py3-none-any.whl"
+    wheel(file, tool=f"print({version})")
+    (checkout / "requirements-dev.txt").write_text(f"./{file.name}\n")
+
+
+def tool(checkout: Path) -> str:
+    """What `tool` prints in the virtual environment."""
+    ran = subprocess.run(
+        [".venv/bin/python", "-m", "tool"], cwd=checkout, capture_output=True, text=True, check=True
+    )
+    return ran.stdout.strip()
+
+
 def test_a_hostile_environment_does_not_reach_the_virtual_environment(checkout: Path) -> None:
     (checkout.parent / ".config/pip").mkdir(parents=True)
     (checkout.parent / ".config/pip/pip.conf").write_text("[install]\nuser = true\n")
-    wheel(checkout / "tools-1-py3-none-any.whl", tool="print('ran')")
-    (checkout / "requirements-dev.txt").write_text("./tools-1-py3-none-any.whl\n")
-
+    require_tool(checkout)
     made = make(checkout, "venv", **HOSTILE)
-
     assert made.returncode == 0, made.stderr
-    ran = subprocess.run([".venv/bin/python", "-m", "tool"], cwd=checkout, capture_output=True, check=True)
-    assert ran.stdout == b"ran\n"
+    assert tool(checkout) == "1"
+
+
+@pytest.mark.parametrize("option", ["target", "prefix", "root"])
+def test_the_place_of_installs_in_the_callers_pip_conf_does_not_count(checkout: Path, option: str) -> None:
+    conf = checkout.parent / "pip.conf"
+    conf.write_text(f"[install]\n{option} = {checkout.parent / 'elsewhere'}\n")
+    for version in ("1", "2"):
+        require_tool(checkout, version)
+        made = make(checkout, "venv", PIP_CONFIG_FILE=str(conf))
+        assert made.returncode == 0, made.stderr
+        assert tool(checkout) == version
+        os.utime(checkout / ".venv/installed", (0, 0))
+    assert not (checkout.parent / "elsewhere").exists()
 
 
 def test_a_renamed_checkout_still_works(checkout: Path) -> None:
