@@ -107,6 +107,7 @@ class Gateway:
         """Build the event of a Lambda proxy integration; its path is percent-encoded, its query is decoded.
 
         Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
+        and, for the path, https://github.com/aws/aws-sam-cli/issues/3524
         """
         route, parameters = self._route(request.method, request.path)
         queries = parse_qs(request.query, keep_blank_values=True)

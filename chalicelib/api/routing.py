@@ -201,7 +201,8 @@ def _collect(
     query = request.query_params
     for name, part in parts.items():
         if part is Part.PATH:
-            # API Gateway and Chalice's local server hand path parameters over as they were sent.
+            # API Gateway hands path parameters over as they were sent, and Chalice leaves them as they are.
+            # https://github.com/aws/aws-sam-cli/issues/3524, https://github.com/aws/chalice/issues/511
             found[name] = _decoded(name, path[name])
         elif part is Part.QUERY and query and name in query:
             found[name] = query.getlist(name)
