@@ -173,7 +173,7 @@ def test_a_product_that_lost_its_stock_is_read_changed_and_stocked_again(
         ("GET /products", None, 0),
     ],
 )
-def test_every_call_that_names_a_product_without_stock_mends_it(
+def test_a_read_or_a_change_gives_a_product_without_stock_its_stock(
     rest: RestClient, stage: Stage, line: str, body: Any, quantity: int
 ) -> None:
     rest.post("/products", PRODUCT)
@@ -184,6 +184,32 @@ def test_every_call_that_names_a_product_without_stock_mends_it(
     shown = answer.json.get("items", [answer.json])[0]
     assert (shown["sku"], shown["quantity"]) == ("A-1", quantity)
     assert rest.get("/inventory/A-1").json["quantity"] == quantity
+
+
+def test_reading_all_pages_gives_every_product_its_stock(rest: RestClient, stage: Stage) -> None:
+    skus = {f"A-{number}" for number in range(5)}
+    for sku in skus:
+        rest.post("/products", PRODUCT | {"sku": sku})
+        lose(stage, stage.tables.inventory_table, sku)
+    page: dict[str, Any] = {"next_token": None}
+    for _ in range(len(skus)):
+        token = {"next_token": page["next_token"]} if page["next_token"] else {}
+        page = rest.get("/products", include_inventory="true", limit=2, **token).json
+        if page["next_token"] is None:
+            break
+    assert page["next_token"] is None
+    assert {stock["sku"] for stock in rest.get("/inventory").json["items"]} == skus
+
+
+def test_a_check_and_a_list_without_stock_leave_a_product_without_stock(
+    rest: RestClient, stage: Stage
+) -> None:
+    rest.post("/products", PRODUCT)
+    lose(stage, stage.tables.inventory_table)
+    assert rest.get("/products").json["items"]
+    checked = rest.post("/inventory/check", {"items": [{"sku": "A-1", "quantity": 1}]}).json
+    assert checked["items"]["A-1"]["reason"] == "SKU_NOT_FOUND"
+    assert rest.get("/inventory").json["items"] == []
 
 
 def test_a_product_without_stock_has_no_units_to_take(rest: RestClient, stage: Stage) -> None:
@@ -200,6 +226,7 @@ def test_stock_that_lost_its_product_gets_a_new_one(rest: RestClient, stage: Sta
     assert rest.get("/products/A-1").status == 404
     assert rest.patch("/products/A-1", {"price": 3}).status == 404
     assert rest.delete("/products/A-1").code == "HAS_STOCK"
+    assert rest.get("/inventory/A-1").json["quantity"] == 5
     made = rest.post("/products", PRODUCT)
     assert (made.status, made.json["quantity"]) == (201, 5)
     assert rest.get("/products/A-1").json == made.json
