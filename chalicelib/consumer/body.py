@@ -4,8 +4,9 @@ A repeated key is refused, since two parsers may take different values of it. py
 keeps the last value silently. So it reads each message first, and a quick check shows whether it can have
 dropped a value. Only in that case the parser of the standard library reads the text again.
 
-It also reads what the fast one cannot: lone surrogates, huge numbers, deep nesting. Such a part becomes a
-value that no field takes. So an order is refused only if a field that is needed has such a part.
+It also reads what the fast one cannot: NaN and Infinity, control characters and lone surrogates in texts,
+huge numbers, deep nesting. Such a part becomes a value that no field takes. So an order is refused only if a
+field that is needed has such a part.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from pydantic_core import from_json
 
@@ -125,8 +126,8 @@ def _integer(digits: str) -> int | None:
     return int(digits) if len(digits) <= MAX_DIGITS else None
 
 
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
+def _constant(_: str) -> None:
+    """Read NaN and Infinity, which JSON lacks but many libraries write, as null."""
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -137,9 +138,11 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
+# Not strict: it takes control characters in texts, which the rules of the fields refuse. Built once, since
+# building one takes longer than reading a message.
 _DECODER: Final = json.JSONDecoder(
-    parse_int=_integer, parse_constant=_refuse, object_pairs_hook=_members
-)  # building one takes longer than reading a message
+    strict=False, parse_int=_integer, parse_constant=_constant, object_pairs_hook=_members
+)
 
 
 def _repeated_keys(value: Any, path: str = "") -> Iterator[FieldError]:

@@ -143,7 +143,8 @@ def _time(value: object) -> datetime:
     if not isinstance(value, str):
         raise ValueError("must be an ISO 8601 date and time")  # noqa: TRY004 - pydantic wants ValueError
     try:
-        time = datetime.fromisoformat(value)
+        # Python takes any character between date and time, and a NUL before the offset.
+        time = datetime.fromisoformat(value if value.isascii() and value.isprintable() else "")
     except ValueError:
         raise ValueError("must be an ISO 8601 date and time") from None
     if time.tzinfo is None:

@@ -20,7 +20,7 @@ _ENVELOPES: dict[str, Callable[[str], str]] = {
     "SNS": lambda body: json.dumps({"Type": "Notification", "TopicArn": "arn", "Message": body}),
     "EventBridge": lambda body: f'{{"detail-type": "order", "source": "oms", "detail": {body}}}',
     "BOM": lambda body: "\ufeff" + body,
-    "unreadable part": lambda body: '{"note": "\\ud800", ' + body[1:],
+    "unreadable parts": lambda body: '{"notes": ["\\ud800", NaN, -Infinity, "two\nlines\t"], ' + body[1:],
 }
 
 

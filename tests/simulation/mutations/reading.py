@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -42,12 +43,27 @@ def _(patch: Patch) -> None:
     patch(inbox, "read_body", lambda text: (body._object(text)[0], ()))
 
 
+def _refuse(_: str) -> Any:
+    raise Poison("the body is not JSON")
+
+
 @MUTATIONS("a part that no parser takes makes a message poison")
 def _(patch: Patch) -> None:
-    def refuse(_: str) -> str:
-        raise Poison("the body is not JSON")
+    patch(body, "_shallow", _refuse)
 
-    patch(body, "_shallow", refuse)
+
+@MUTATIONS("a NaN makes a message poison")
+def _(patch: Patch) -> None:
+    patch(
+        body,
+        "_DECODER",
+        json.JSONDecoder(strict=False, parse_constant=_refuse, object_pairs_hook=body._members),
+    )
+
+
+@MUTATIONS("a control character in a text makes a message poison")
+def _(patch: Patch) -> None:
+    patch(body, "_DECODER", json.JSONDecoder(strict=True, object_pairs_hook=body._members))
 
 
 _FOREVER = datetime.max.replace(tzinfo=UTC)
