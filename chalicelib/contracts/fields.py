@@ -25,8 +25,21 @@ ORDER_ID_LENGTH: Final = 128
 CUSTOMER_ID_LENGTH: Final = 256
 _ROUTES: Final = frozenset({"check", "adjustments"})
 _ASCII_ID: Final = re.compile(r"[!-~]+(?: [!-~]+)*")
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_CONTROL_BUT_LINES: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_NONCHARACTERS: Final = "\ufdd0-\ufdef" + "".join(
+    f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000)
+)
+"""Source: https://www.unicode.org/faq/private_use.html#nonchar4"""
+_NOT_IN_TEXT: Final = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f{_NONCHARACTERS}]")
+_NOT_IN_LINE: Final = re.compile(f"[\x00-\x1f\x7f-\x9f\u2028\u2029{_NONCHARACTERS}]")
+_BLANK: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8"
+    "\U000e0000-\U000e0fff]"
+)
+"""What nobody sees, though its category does not say so: Default_Ignorable_Code_Point, and the Braille blank.
+
+`unicodedata` lacks that property.
+Source: https://www.unicode.org/Public/UCD/latest/ucd/DerivedCoreProperties.txt
+"""
 _PRICE_DIGITS: Final = 12
 _CENT: Final = Decimal("0.01")
 
@@ -73,18 +86,29 @@ def _not_a_change(order_id: str) -> str:
     return order_id
 
 
+def _visible(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category != "Cf" and category[0] != "Z" and not _BLANK.match(character)
+
+
 def _line(text: str) -> str:
-    """Refuse control characters and blanks: the rule for short texts that people read."""
-    if _CONTROL.search(text):
-        raise ValueError("must not contain control characters")
-    if not text.strip():
+    """Refuse what is not one visible line: the rule for short texts that people read.
+
+    Inside a visible text, format characters are part of the spelling: emoji, Persian and Indic scripts need
+    joiners, and text of two directions needs marks of direction. Unassigned characters may be the letters of
+    a newer Unicode. pydantic itself refuses surrogates.
+    """
+    if _NOT_IN_LINE.search(text):
+        raise ValueError("must not contain control characters, line breaks or noncharacters")
+    if not any(map(_visible, text)):
         raise ValueError("must not be blank")
     return text
 
 
 def _description(text: str) -> str:
-    if _CONTROL_BUT_LINES.search(text):
-        raise ValueError("must not contain control characters other than line breaks and tabs")
+    """The same without the rule on blanks, and with line breaks and tabs: the rule for long texts."""
+    if _NOT_IN_TEXT.search(text):
+        raise ValueError("must not contain noncharacters, or control characters but line breaks and tabs")
     return text
 
 
@@ -110,9 +134,15 @@ def price_number(price: Decimal) -> int | float:
 
 
 def _web_address(text: str) -> str:
-    # `Url` repairs invalid input (spaces, a missing slash). We refuse such input.
-    if not re.fullmatch(r"https?://[^\s\x00-\x1f\x7f-\x9f]+", text, re.IGNORECASE):
+    """Refuse what is no address, and invisible characters: letters of any script may be pasted as they are.
+
+    Source: https://www.rfc-editor.org/rfc/rfc3987
+    """
+    # `Url` repairs invalid input (spaces, a slash too few or too many). We refuse such input.
+    if not re.match(r"https?://[^/]", text, re.IGNORECASE):
         raise ValueError("must be an http or https URL")
+    if any(unicodedata.category(character)[0] in "CZ" for character in text):
+        raise ValueError("must not contain white space, or control, format or unassigned characters")
     try:
         Url(text)
     except ValidationError:
