@@ -6,22 +6,9 @@ import pytest
 
 from chalicelib.store.product_store import ProductStore
 from local.stage import Stage
-from tests.support.rest import Response, RestClient
+from tests.support.rest import Response, RestClient, all_pages
 
 PRODUCT = {"sku": "A-1", "name": "Ä lamp 💡", "price": 10.99}
-
-
-def all_pages(rest: RestClient, path: str, **query: Any) -> list[dict[str, Any]]:
-    """The items of all pages of a listing."""
-    items: list[dict[str, Any]] = []
-    response = rest.get(path, **query)
-    while True:
-        assert response.status == 200
-        items += response.json["items"]
-        token = response.json["next_token"]
-        if token is None:
-            return items
-        response = rest.get(path, **query, next_token=token)
 
 
 def test_a_new_product_has_no_stock(rest: RestClient) -> None:

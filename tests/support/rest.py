@@ -149,6 +149,19 @@ class RestClient:
         }
 
 
+def all_pages(rest: RestClient, path: str, **query: Any) -> list[dict[str, Any]]:
+    """The items of all pages of a listing."""
+    items: list[dict[str, Any]] = []
+    response = rest.get(path, **query)
+    while True:
+        assert response.status == 200
+        items += response.json["items"]
+        token = response.json["next_token"]
+        if token is None:
+            return items
+        response = rest.get(path, **query, next_token=token)
+
+
 def _check_contract(route: Route | None, response: Response) -> None:
     """Every response has the status and the shape that its route states, or is a problem."""
     if response.headers.get("content-type") == "application/problem+json":

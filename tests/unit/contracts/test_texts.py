@@ -1,16 +1,21 @@
 """One rule for each kind of text that people read: one line, several lines, an address on the web."""
 
-import sys
 import unicodedata
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from chalicelib.contracts.fields import Description, ImageUrl, Name, Reference
+from tests.support.texts import ALLOWED, by_category, characters
 
+KINDS: dict[str, Any] = {
+    "name": Name,
+    "reference": Reference,
+    "description": Description,
+    "image_url": ImageUrl,
+}
 DEFAULT_IGNORABLE = (
     "00AD 034F 061C 115F-1160 17B4-17B5 180B-180F 200B-200F 202A-202E 2060-206F 3164 FE00-FE0F FEFF FFA0 "
     "FFF0-FFF8 1BCA0-1BCA3 1D173-1D17A E0000-E0FFF"
@@ -31,56 +36,25 @@ def accepted(kind: Any, text: str) -> bool:
 
 def unseen() -> set[str]:
     """All characters that are blank on their own."""
-    found = {chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) == "Cf"}
+    found = {*by_category()["Zs"], *by_category()["Cf"]}
     for ends in DEFAULT_IGNORABLE.split():
         first, _, last = ends.partition("-")
         found.update(map(chr, range(int(first, 16), int(last or first, 16) + 1)))
     return found | {BRAILLE_BLANK}
 
 
-def is_noncharacter(character: str) -> bool:
-    """The 66 that no version of Unicode will assign.
-
-    Source: https://www.unicode.org/faq/private_use.html#nonchar4
-    """
-    return 0xFDD0 <= ord(character) <= 0xFDEF or ord(character) & 0xFFFE == 0xFFFE
-
-
-def in_a_line(character: str, category: str) -> bool:
-    return category not in {"Cc", "Cs", "Zl", "Zp"} and not is_noncharacter(character)
-
-
-def in_a_description(character: str, category: str) -> bool:
-    return character in "\n\r\t" or (category not in {"Cc", "Cs"} and not is_noncharacter(character))
-
-
-def in_an_address(_: str, category: str) -> bool:
-    return category[0] not in "CZ"
-
-
-@pytest.mark.parametrize(
-    ("kind", "before", "allowed"),
-    [
-        (Name, "a", in_a_line),
-        (Reference, "a", in_a_line),
-        (Description, "a", in_a_description),
-        (ImageUrl, "https://example.com/a", in_an_address),
-    ],
-)
-def test_each_character_is_accepted_by_its_category(
-    kind: Any, before: str, allowed: Callable[[str, str], bool]
-) -> None:
-    """Every character of Unicode, behind a visible one."""
-    adapter: TypeAdapter[str] = TypeAdapter(kind)
+@pytest.mark.parametrize("field", list(KINDS))
+def test_each_character_is_accepted_by_its_category(field: str) -> None:
+    """Every character of Unicode, inside a visible text."""
+    adapter: TypeAdapter[str] = TypeAdapter(KINDS[field])
     wrong: Counter[str] = Counter()
-    for character in map(chr, range(sys.maxunicode + 1)):
-        category = unicodedata.category(character)
-        text = f"{before}{character}b"
+    for character in characters():
+        text = f"https://example.com/{character}b"
         try:
             taken = adapter.validate_python(text) == text
         except ValidationError:
             taken = False
-        wrong[category] += taken is not allowed(character, category)
+        wrong[unicodedata.category(character)] += taken is not ALLOWED[field](character)
     assert not +wrong
 
 
@@ -89,15 +63,12 @@ def test_a_name_needs_a_character_that_is_seen() -> None:
     adapter: TypeAdapter[str] = TypeAdapter(Name)
     blank = unseen()
     wrong: Counter[str] = Counter()
-    for character in map(chr, range(sys.maxunicode + 1)):
-        category = unicodedata.category(character)
-        if not in_a_line(character, category):
-            continue
+    for character in filter(ALLOWED["name"], characters()):
         try:
             taken = bool(adapter.validate_python(character * 2))
         except ValidationError:
             taken = False
-        wrong[category] += taken is (category == "Zs" or character in blank)
+        wrong[unicodedata.category(character)] += taken is (character in blank)
     assert not +wrong
 
 
