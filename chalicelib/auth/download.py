@@ -1,15 +1,14 @@
 """Downloads one small document over HTTPS, within a time limit that the server cannot exceed."""
 
 import time
-from concurrent.futures import Future
 from contextlib import closing, suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from ipaddress import ip_address
 from socket import SHUT_RDWR, socket
-from threading import Thread
 from typing import Final
 from urllib.parse import urlsplit
 
+from chalicelib.aws.deadline import run_in_thread
 from chalicelib.errors import KeysUnavailable, SettingsError
 
 TIMEOUT: Final = 2.0
@@ -29,24 +28,19 @@ def download(url: str, timeout: float = TIMEOUT) -> bytes:
     Raises `KeysUnavailable`, or `SettingsError` for any other kind of URL.
     """
     connection, target = _endpoint(url, timeout)
-    document: Future[bytes] = Future()
     sockets: list[socket] = []
     deadline = time.monotonic() + timeout
 
-    def work() -> None:
-        try:
-            with closing(connection):
-                connection.connect()
-                sockets.append(connection.sock)
-                if time.monotonic() > deadline:
-                    raise TimeoutError
-                document.set_result(_get(connection, target))
-        except Exception as error:  # noqa: BLE001 - the caller must get every error
-            document.set_exception(error)
+    def work() -> bytes:
+        with closing(connection):
+            connection.connect()
+            sockets.append(connection.sock)
+            if time.monotonic() > deadline:
+                raise TimeoutError
+            return _get(connection, target)
 
-    Thread(target=work, name="download", daemon=True).start()
     try:
-        return document.result(timeout)
+        return run_in_thread(timeout, work, name="download")
     except Exception as error:
         raise KeysUnavailable(f"the key set could not be fetched: {error!r}") from error
     finally:

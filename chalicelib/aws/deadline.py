@@ -140,7 +140,7 @@ def _run_with_alarm(seconds: float, work: Callable[[], _R]) -> _R:
         signal.signal(signal.SIGALRM, former_handler)
 
 
-def run_in_thread(seconds: float, work: Callable[[], _R]) -> _R:
+def run_in_thread(seconds: float, work: Callable[[], _R], name: str = "run_in_thread") -> _R:
     """Run `work` in a thread of its own, which is left behind with `TimeoutError` after `seconds`."""
     ended: Future[_R] = Future()
 
@@ -150,5 +150,5 @@ def run_in_thread(seconds: float, work: Callable[[], _R]) -> _R:
         except BaseException as error:  # noqa: BLE001 - the caller has to hear of it, whatever it is
             ended.set_exception(error)
 
-    threading.Thread(target=run, name="run_in_thread", daemon=True).start()
+    threading.Thread(target=run, name=name, daemon=True).start()
     return ended.result(seconds)
