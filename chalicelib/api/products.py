@@ -39,9 +39,10 @@ def list_page(
     page, last = products.page(asked.limit, asked.after, call.deadline)
     if asked.include_inventory == "true":
         levels = stock.levels((product.sku for product in page), call.deadline)
-        held = [levels.get(p.sku) or products.complete(p.sku, call.deadline) for p in page]
+        if lacking := [product.sku for product in page if product.sku not in levels]:
+            levels |= products.stocks(lacking, call.deadline)
         # A product that was deleted after the page was read has no stock any more, and is left out.
-        items = [_fields(p, level.quantity) for p, level in zip(page, held, strict=True) if level]
+        items = [_fields(product, levels[product.sku].quantity) for product in page if product.sku in levels]
     else:
         items = [_fields(product) for product in page]
     return responses.ProductPage.model_validate({"items": items, "next_token": asked.next_token(last)})
@@ -53,7 +54,7 @@ def change(
     """PATCH /products/{sku}"""
     sku, changes = call.takes.sku, call.takes.body.given()
     product = products.change(sku, changes, call.deadline)
-    held = stock.find(sku, call.deadline) or products.complete(sku, call.deadline)
+    held = stock.find(sku, call.deadline) or products.complete([sku], call.deadline).get(sku)
     # None if it was deleted after the change, so it had no stock.
     return responses.Product(**_fields(product, held.quantity if held else 0))
 

@@ -1,6 +1,6 @@
 """Products, which are created and deleted together with their stock.
 
-A restore of one table leaves halves: a product without stock, or stock without a product. `get` and
+A restore of one table leaves halves: a product without stock, or stock without a product. `get`, `stocks` and
 `complete` give a product its stock, `create` gives stock its product, and `delete` deletes either half, each
 in a transaction whose conditions prove that it is a half.
 """
@@ -8,6 +8,7 @@ in a transaction whose conditions prove that it is a half.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,9 +22,12 @@ from chalicelib.errors import (
     Contended,
     HasStock,
     NotFound,
+    OutOfTime,
     Reason,
     Refused,
+    Throttled,
     TransactionCancelled,
+    Unreachable,
 )
 from chalicelib.store.items import (
     attribute,
@@ -44,8 +48,13 @@ if TYPE_CHECKING:
 _ABSENT: Final = "attribute_not_exists(sku)"
 _EXISTS: Final = "attribute_exists(sku)"
 _EMPTY: Final = "quantity = :none"
-_READ_TRIES: Final = 8
+_READ_TRIES: Final = 2
 _WRITE_TRIES: Final = 4
+_MAX_COMPLETED: Final = 50
+"""Products in one transaction, which has two actions for each and may have 100.
+
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+"""
 
 
 class ProductStore:
@@ -60,21 +69,24 @@ class ProductStore:
         self._inventory = tables.inventory_table
 
     def create(self, product: Product, deadline: Deadline) -> Stock:
-        """Store `product` with a stock of 0, and return that stock. Stock without a product keeps its units.
+        """Store `product` with a stock of 0, and return that stock.
 
+        Stock without a product keeps its units; what is returned is that stock as it was right before.
         Raises `AlreadyExists`, `Contended`.
         """
         sku, stock = product.sku, Stock(product.sku, 0, product.created_at)
         put_product = {"Put": self._put(self._products, product_to_item(product))}
         put_stock = {"Put": self._put(self._inventory, stock_to_item(stock))}
         has_stock = {"ConditionCheck": self._at(self._inventory, sku, _EXISTS)}
+        held: Stock | None = None
         for _ in deadline.tries(_WRITE_TRIES):
             for other in (put_stock, has_stock):
                 refused = self._transact([put_product, other], deadline)
                 if refused is None:
-                    return stock if other is put_stock else self._stock_now(stock, deadline)
+                    return held or stock
                 if refused[0].failed:
                     raise AlreadyExists(f"SKU {sku} exists already")
+                held = stock_from_item(item) if (item := refused[1].item) else None
         raise _contended(sku)
 
     def get(self, sku: str, deadline: Deadline) -> tuple[Product, Stock]:
@@ -82,28 +94,57 @@ class ProductStore:
         keys = product_key, stock_key = (self._products, "sku", sku), (self._inventory, "sku", sku)
         for _ in deadline.tries(_READ_TRIES):
             found = dynamodb.batch_get(self._client, keys, deadline)
-            if not found:
+            # A batch read is no transaction: it may see half of a creation or a deletion. So a half is read
+            # again. Then a product that is absent does not exist, and `complete` proves whether stock is.
+            if len(found) != 1:
                 break
-            # A batch read is no transaction: it may see half of a creation or a deletion.
-            if len(found) == len(keys):
-                return product_from_item(found[product_key]), stock_from_item(found[stock_key])
-        if product_key in found and (stock := self.complete(sku, deadline)):
-            return product_from_item(found[product_key]), stock
+        if product_key in found:
+            item = found.get(stock_key)
+            if stock := stock_from_item(item) if item else self.complete([sku], deadline).get(sku):
+                return product_from_item(found[product_key]), stock
         raise NotFound(f"there is no SKU {sku}")
 
-    def complete(self, sku: str, deadline: Deadline) -> Stock | None:
-        """Give a product without stock a stock of 0; returns its stock, None if there is no product.
+    def complete(self, skus: Sequence[str], deadline: Deadline) -> dict[str, Stock]:
+        """Give products that have no stock, at most 50, a stock of 0 in one transaction.
 
-        Raises `Contended`.
+        Returns the stock of each product that exists. Raises `Contended`.
         """
-        stock = Stock(sku, 0, iso(deadline.now()))
-        product = {"ConditionCheck": self._at(self._products, sku, _EXISTS)}
-        refused = self._transact(
-            [product, {"Put": self._put(self._inventory, stock_to_item(stock))}], deadline
-        )
-        if refused is None:
-            return stock
-        return None if refused[0].failed else self._stock_now(stock, deadline)
+        held: dict[str, Stock] = {}
+        lacking = {sku: Stock(sku, 0, iso(deadline.now())) for sku in skus}
+        for _ in deadline.tries(_WRITE_TRIES):
+            actions = [action for stock in lacking.values() for action in self._completion(stock)]
+            refused = self._transact(actions, deadline)
+            if refused is None:
+                return held | lacking
+            for sku, product, stock in zip(list(lacking), refused[::2], refused[1::2], strict=True):
+                if product.failed or stock.failed:
+                    del lacking[sku]
+                if stock.item and not product.failed:
+                    held[sku] = stock_from_item(stock.item)
+            if not lacking:
+                return held
+        raise _contended(", ".join(lacking))
+
+    def stocks(self, skus: Sequence[str], deadline: Deadline) -> dict[str, Stock]:
+        """The stock of those of `skus` that exist, read again, in four calls up to 100 SKUs.
+
+        A product without stock has a stock of 0, since nobody can take a unit of it. That stock is stored as
+        well, unless a conflict, a throttle or the deadline prevents it; then a later call stores it.
+        """
+        keys = [(table, "sku", sku) for sku in skus for table in (self._products, self._inventory)]
+        found = dynamodb.batch_get(self._client, keys, deadline)
+        held: dict[str, Stock] = {}
+        lacking: list[str] = []
+        for sku in skus:
+            if item := found.get((self._inventory, "sku", sku)):
+                held[sku] = stock_from_item(item)
+            elif (self._products, "sku", sku) in found:
+                lacking.append(sku)
+        held |= {sku: Stock(sku, 0, iso(deadline.now())) for sku in lacking}
+        with suppress(Contended, OutOfTime, Throttled, Unreachable):
+            for start in range(0, len(lacking), _MAX_COMPLETED):
+                held |= self.complete(lacking[start : start + _MAX_COMPLETED], deadline)
+        return held
 
     def page(self, limit: int, after: str | None, deadline: Deadline) -> tuple[list[Product], str | None]:
         """Read at most `limit` products that follow the SKU `after`; see `scan_page`."""
@@ -174,13 +215,15 @@ class ProductStore:
             return cancelled.reasons
         return None
 
-    def _stock_now(self, stock: Stock, deadline: Deadline) -> Stock:
-        """The stock as it is now, or else `stock`: it was deleted meanwhile, so it was 0."""
-        item = dynamodb.get(self._client, self._inventory, sku_key(stock.sku), deadline)
-        return stock_from_item(item) if item else stock
+    def _completion(self, stock: Stock) -> tuple[Any, Any]:
+        """Store `stock` if there is none, and its product exists."""
+        product = {"ConditionCheck": self._at(self._products, stock.sku, _EXISTS)}
+        return product, {"Put": self._put(self._inventory, stock_to_item(stock))}
 
     def _put(self, table: str, item: Mapping[str, Any]) -> dict[str, Any]:
-        return {"TableName": table, "Item": item, "ConditionExpression": _ABSENT}
+        request = {"TableName": table, "Item": item, "ConditionExpression": _ABSENT}
+        request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+        return request
 
     def _at(self, table: str, sku: str, condition: str) -> dict[str, Any]:
         request = {"TableName": table, "Key": sku_key(sku), "ConditionExpression": condition}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from chalicelib.domain.stock import Product, Stock
 from chalicelib.domain.timestamps import iso
-from chalicelib.errors import AlreadyExists, Contended, HasStock, NotFound, Refused
+from chalicelib.errors import AlreadyExists, Contended, HasStock, NotFound, Refused, TransactionCancelled
 from chalicelib.store.product_store import ProductStore
 from tests.support.deadlines import at
 from tests.support.engines import Call, FakeStage, Scripted, faults
@@ -42,6 +43,13 @@ def writes(stage: FakeStage, *, product: Product | None) -> Any:
     return fault
 
 
+def put_halves(stage: FakeStage, *skus: str) -> None:
+    """Store products that lost their stock; the stage's counts start anew."""
+    for sku in skus:
+        put_product(stage, make_product(sku))
+    stage.dynamodb.counts.clear()
+
+
 @pytest.fixture
 def products(client: DynamoDBClient, stage: FakeStage) -> ProductStore:
     return ProductStore(client, stage.tables)
@@ -69,10 +77,11 @@ def test_a_taken_sku_is_refused_and_unchanged(products: ProductStore, stage: Fak
 def test_a_product_that_lost_its_stock_is_read_with_a_stock_of_0(
     products: ProductStore, stage: FakeStage
 ) -> None:
-    put_product(stage, make_product())
+    put_halves(stage, "A")
     assert products.get("A", DEADLINE) == (make_product(), Stock("A", 0, iso(NOW)))
-    # A half is mostly one of a creation or deletion under way, so it is read again first.
-    assert stage.dynamodb.counts["batch_get_item"] == 8
+    # A half is mostly one of a creation or deletion under way, so it is read again first. The transaction
+    # proves that it is a half.
+    assert stage.dynamodb.counts == {"batch_get_item": 2, "transact_write_items": 1}
     assert quantity_of(stage, "A") == 0
     stage.dynamodb.counts.clear()
     products.get("A", DEADLINE)
@@ -85,8 +94,121 @@ def test_stock_that_lost_its_product_is_no_product(products: ProductStore, stage
         products.get("A", DEADLINE)
     with pytest.raises(NotFound):
         products.change("A", {"name": "b"}, DEADLINE)
-    assert products.complete("A", DEADLINE) is None
-    assert (quantity_of(stage, "A"), stage.dynamodb.counts["batch_get_item"]) == (3, 8)
+    assert products.complete(["A"], DEADLINE) == {}
+    assert (quantity_of(stage, "A"), stage.dynamodb.counts["batch_get_item"]) == (3, 2)
+
+
+def test_an_unknown_product_costs_one_read(products: ProductStore, stage: FakeStage) -> None:
+    with pytest.raises(NotFound):
+        products.get("A", DEADLINE)
+    assert stage.dynamodb.counts == {"batch_get_item": 1}
+
+
+def test_a_product_that_is_deleted_while_it_is_read_is_not_found(
+    products: ProductStore, stage: FakeStage, script: Scripted
+) -> None:
+    put_product(stage, make_product())
+    script.by_operation["batch_get_item"] = [Call.proceed, writes(stage, product=None)]
+    with pytest.raises(NotFound):
+        products.get("A", DEADLINE)
+    assert quantity_of(stage, "A") is None
+
+
+def test_a_refusal_that_no_retry_cures_is_an_error_and_no_half(
+    products: ProductStore, stage: FakeStage, script: Scripted
+) -> None:
+    put_product(stage, make_product())
+    script.by_operation["transact_write_items"] = [faults.Conflict(code="ValidationError")]
+    with pytest.raises(TransactionCancelled, match="ValidationError"):
+        products.get("A", DEADLINE)
+
+
+def test_many_products_without_stock_get_it_in_one_transaction(
+    products: ProductStore, stage: FakeStage
+) -> None:
+    skus = [f"S{number}" for number in range(50)]
+    put_halves(stage, *skus)
+    assert products.complete(skus, DEADLINE) == {sku: Stock(sku, 0, iso(NOW)) for sku in skus}
+    assert stage.dynamodb.counts == {"transact_write_items": 1}
+    assert {quantity_of(stage, sku) for sku in skus} == {0}
+
+
+def test_what_is_no_half_does_not_keep_the_halves_from_their_stock(
+    products: ProductStore, stage: FakeStage
+) -> None:
+    for sku in ("half", "whole"):
+        put_product(stage, make_product(sku))
+    for sku in ("whole", "stock"):
+        put_stock(stage, sku, 7)
+    held = products.complete(["absent", "half", "stock", "whole"], DEADLINE)
+    assert {sku: stock.quantity for sku, stock in held.items()} == {"half": 0, "whole": 7}
+    assert {sku: quantity_of(stage, sku) for sku in ("absent", "half")} == {"absent": None, "half": 0}
+
+
+def test_halves_that_keep_getting_stock_from_others_are_contention(
+    products: ProductStore, stage: FakeStage, script: Scripted
+) -> None:
+    skus = [f"S{number}" for number in range(5)]
+    put_halves(stage, *skus)
+    script.by_operation["transact_write_items"] = [concurrent_write(stage, sku, 7) for sku in skus[:4]]
+    with pytest.raises(Contended, match="S4"):
+        products.complete(skus, DEADLINE)
+    assert [quantity_of(stage, sku) for sku in skus] == [7, 7, 7, 7, None]
+
+
+def test_a_page_of_halves_is_read_again_and_completed_in_four_calls(
+    products: ProductStore, stage: FakeStage
+) -> None:
+    skus = [f"S{number:02}" for number in range(100)]
+    put_halves(stage, *skus)
+    assert {stock.quantity for stock in products.stocks(skus, DEADLINE).values()} == {0}
+    assert stage.dynamodb.counts == {"batch_get_item": 2, "transact_write_items": 2}
+    assert {quantity_of(stage, sku) for sku in skus} == {0}
+
+
+def test_stocks_that_arrived_are_shown_and_products_that_are_gone_are_not(
+    products: ProductStore, stage: FakeStage
+) -> None:
+    put_product(stage, make_product("A"))
+    put_stock(stage, "A", 7)
+    stage.dynamodb.counts.clear()
+    assert products.stocks(["A", "B"], DEADLINE) == {"A": Stock("A", 7, THEN)}
+    assert stage.dynamodb.counts == {"batch_get_item": 1}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [faults.Conflict(), faults.Conflict(code="ThrottlingError"), faults.throttled, faults.unreachable],
+)
+def test_a_stock_of_0_is_shown_even_if_it_cannot_be_stored(
+    products: ProductStore, stage: FakeStage, script: Scripted, fault: Any
+) -> None:
+    put_halves(stage, "A", "B")
+    script.by_operation["transact_write_items"] = [fault] * 8
+    assert {sku: stock.quantity for sku, stock in products.stocks(["A", "B"], DEADLINE).items()} == {
+        "A": 0,
+        "B": 0,
+    }
+    assert quantity_of(stage, "A") is None
+    script.by_operation.clear()
+    products.stocks(["A", "B"], DEADLINE)
+    assert quantity_of(stage, "A") == 0
+
+
+def test_a_page_of_halves_is_shown_although_there_is_no_time_to_complete_it(
+    products: ProductStore, stage: FakeStage, script: Scripted
+) -> None:
+    put_halves(stage, "A", "B")
+    seconds = [1.0]
+    deadline = replace(DEADLINE, remaining=lambda: seconds[0])
+
+    def late(call: Call) -> Any:
+        seconds[0] = 0
+        return call.proceed()
+
+    script.by_operation["batch_get_item"] = [late]
+    assert [stock.quantity for stock in products.stocks(["A", "B"], deadline).values()] == [0, 0]
+    assert stage.dynamodb.counts == {"batch_get_item": 1}
 
 
 def test_a_product_that_is_deleted_while_it_is_completed_is_not_found(
