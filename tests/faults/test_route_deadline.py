@@ -118,3 +118,21 @@ def test_an_api_that_was_kept_waiting_answers_again_at_once(proxy: FaultyProxy) 
     assert RestClient(seconds=2).get("/inventory/A").status == 503
     proxy.script = lambda _: None
     assert RestClient().get("/inventory/A").status == 200
+
+
+@pytest.mark.parametrize(
+    "fault", [http_faults.conflict, http_faults.throttled, http_faults.server_error], ids=lambda f: f.__name__
+)
+def test_a_page_of_products_that_lost_their_stock_is_shown_in_time_whatever_mending_meets(
+    proxy: FaultyProxy, stage: Stage, fault: Fault
+) -> None:
+    skus = {"A"} | {f"H{number:02}" for number in range(99)}
+    for sku in skus - {"A"}:
+        assert RestClient().post("/products", PRODUCT | {"sku": sku}).status == 201
+    for sku in skus:
+        stage.dynamodb.delete_item(TableName=stage.tables.inventory_table, Key={"sku": {"S": sku}})
+    proxy.script = lambda exchange: fault if exchange.operation == "TransactWriteItems" else None
+    began = time.monotonic()
+    page = RestClient(seconds=SECONDS).get("/products", limit=100, include_inventory="true")
+    assert time.monotonic() - began < SECONDS
+    assert {item["sku"]: item["quantity"] for item in page.json["items"]} == dict.fromkeys(skus, 0)
