@@ -1,4 +1,4 @@
-"""The map of every entry point: REST routes, the authorizer and the consumer of the inventory queue."""
+"""The map of every entry point: authorizer, consumer of the inventory queue, sweep, REST routes."""
 
 from typing import Any, cast
 
@@ -9,7 +9,7 @@ from chalicelib.api import inventory, products, reservations
 from chalicelib.api.routing import Call, Reply, Router
 from chalicelib.contracts import requests, responses
 from chalicelib.handlers import authorizer as token_authorizer
-from chalicelib.handlers import inventory_queue
+from chalicelib.handlers import inventory_queue, outbox
 
 # The application logs for itself; Chalice's handler would print each line again.
 app = Chalice(app_name="ims", configure_logs=False)
@@ -26,6 +26,13 @@ def authorizer(request: AuthRequest) -> dict[str, Any]:
 def on_sqs_message(event: SQSEvent) -> dict[str, Any]:
     """Settle a batch of orders; returns which messages SQS must redeliver."""
     return inventory_queue.handle(event.to_dict(), cast(Any, event.context), bootstrap.consumer())
+
+
+# Terraform sets the schedule: Chalice's own would give its rule the same name in every stage.
+@app.lambda_function(name="sweep")
+def sweep(_event: dict[str, Any], context: Any) -> None:
+    """Send the answers that are still in the outbox."""
+    outbox.handle(context, bootstrap.sweep())
 
 
 route = Router(app, authorizer)

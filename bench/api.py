@@ -131,7 +131,7 @@ def order(stage: Stage) -> None:
             "customer_id": {"S": "customer-1"},
             "items": {"M": {sku(1): {"N": "2"}}},
             "created_at": {"S": "2026-11-22T19:30:00.123Z"},
-            "published_at": {"S": "2026-11-22T19:30:00.223Z"},
+            "change": {"S": "0" * 32},
             "ttl": {"N": "2000000000"},
         },
     )

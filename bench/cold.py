@@ -41,6 +41,7 @@ _ENVIRONMENT: Final = {
     "PRODUCT_TABLE_NAME": "ProductTable",
     "INVENTORY_TABLE_NAME": "InventoryTable",
     "PROCESSED_EVENTS_TABLE_NAME": "ProcessedEventsTable",
+    "OUTBOX_TABLE_NAME": "OutboxTable",
     "OMS_EVENTS_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/000000000000/OMS-OrderEventsQueue",
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_ACCESS_KEY_ID": "000000000000",

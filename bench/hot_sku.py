@@ -24,6 +24,7 @@ from chalicelib.consumer.consumer import Consumer
 from chalicelib.consumer.delivery import THREADS, Publisher
 from chalicelib.consumer.inbox import Message
 from chalicelib.store.order_store import OrderStore
+from chalicelib.store.outbox_store import OutboxStore
 from local.stage import Stage
 
 _LIMIT_SECONDS: Final = 30.0
@@ -52,7 +53,7 @@ class HotSkuStage:
         self.conflicts = Conflicts(latency)
         self.conflicts.watch(self.dynamodb)
         self.sqs.meta.events.register("before-send", lambda **_: time.sleep(latency))
-        for name in ("GetItem", "PutItem", "BatchGetItem", "BatchExecuteStatement"):
+        for name in ("GetItem", "PutItem", "BatchGetItem", "DeleteItem", "UpdateItem"):
             self.dynamodb.meta.events.register(
                 f"before-send.dynamodb.{name}", lambda **_: time.sleep(latency)
             )
@@ -61,9 +62,11 @@ class HotSkuStage:
     def ours(self, sleep: Sleep) -> Settle:
         """Our consumer, which calls `sleep` between its tries."""
         store = OrderStore(self.dynamodb, self._stage.tables)
+        outbox = OutboxStore(self.dynamodb, self._stage.tables)
         publisher = Publisher(self.sqs, self._stage.oms_queue_url)
         consumer = Consumer(
             store,
+            outbox,
             publisher,
             self._stage.tables.record_ttl_days,
             ThreadPoolExecutor(THREADS),

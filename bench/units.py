@@ -7,12 +7,11 @@ ConditionCheck costs as much as a write: https://martinhicks.dev/articles/what-a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-KEYS: Final = ("sku", "order_id")
+KEYS: Final = ("sku", "order_id", "id")
 STOCK_BYTES: Final = 80
 """The size of an item of InventoryTable: `sku`, `quantity`, `updated_at` with their names; far below 1 KB."""
 
@@ -53,9 +52,8 @@ class Accounts:
                 units.written += kilobytes(self._size_after("Put", params))
             case "UpdateItem":
                 units.written += kilobytes(self._size_after("Update", params))
-            case "BatchExecuteStatement":
-                for statement in params["Statements"]:
-                    units.written += kilobytes(self._size_after_mark(statement))
+            case "DeleteItem":
+                units.written += kilobytes(self._sizes.pop(_key(params["Key"]), 0))
             case "GetItem":
                 units.read += self._read(params["Key"])
             case "BatchGetItem":
@@ -77,13 +75,6 @@ class Accounts:
             self._sizes[key] = self._sizes.get(key, 0) + added
         return self._sizes.get(key, STOCK_BYTES)
 
-    def _size_after_mark(self, statement: Mapping[str, Any]) -> int:
-        moment, order_id, _ = statement["Parameters"]
-        attribute = re.findall(r" SET (\w+) =", statement["Statement"])[0]
-        key = order_id["S"]
-        self._sizes[key] = self._sizes.get(key, 0) + len(attribute) + size_of(moment)
-        return self._sizes[key]
-
     def _read(self, key: Mapping[str, Any]) -> int:
         return -(-self._sizes.get(_key(key), STOCK_BYTES) // 4096)
 
@@ -103,6 +94,10 @@ def size_of(value: Mapping[str, Any]) -> int:
             return len(content.strip("-").replace(".", "")) // 2 + 2
         case "BOOL" | "NULL":
             return 1
+        case "SS":
+            return sum(len(member.encode()) for member in content)
+        case "L":
+            return 3 + sum(1 + size_of(inner) for inner in content)
         case "M":
             return 3 + sum(1 + len(name) + size_of(inner) for name, inner in content.items())
         case _:

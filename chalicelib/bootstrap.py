@@ -12,14 +12,19 @@ from chalicelib import __version__
 from chalicelib.settings import AuthSettings, QueueSettings, TableSettings
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from botocore.config import Config
     from types_boto3_dynamodb import DynamoDBClient
     from types_boto3_sqs import SQSClient
 
     from chalicelib.auth.verifier import Verifier
     from chalicelib.consumer.consumer import Consumer
+    from chalicelib.consumer.delivery import Publisher
+    from chalicelib.consumer.sweep import Sweep
     from chalicelib.services.stock_changes import StockChanges
     from chalicelib.store.order_store import OrderStore
+    from chalicelib.store.outbox_store import OutboxStore
     from chalicelib.store.product_store import ProductStore
     from chalicelib.store.stock_store import StockStore
 
@@ -91,15 +96,45 @@ def orders() -> OrderStore:
 
 
 @cache
-def consumer() -> Consumer:
-    """The consumer of the inventory queue, with threads of its own for its answers."""
+def outbox() -> OutboxStore:
+    """The answers that are owed to the OMS."""
+    from chalicelib.store.outbox_store import OutboxStore
+
+    return OutboxStore(dynamodb(), tables())
+
+
+@cache
+def publisher() -> Publisher:
+    """The sender of answers."""
+    from chalicelib.consumer.delivery import Publisher
+
+    return Publisher(sqs(), queues().oms_events_queue_url)
+
+
+@cache
+def senders() -> Executor:
+    """The threads that send answers."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from chalicelib.consumer.consumer import Consumer
-    from chalicelib.consumer.delivery import THREADS, Publisher
+    from chalicelib.consumer.delivery import THREADS
 
-    publisher = Publisher(sqs(), queues().oms_events_queue_url)
-    return Consumer(orders(), publisher, tables().record_ttl_days, ThreadPoolExecutor(THREADS, "deliver"))
+    return ThreadPoolExecutor(THREADS, "deliver")
+
+
+@cache
+def consumer() -> Consumer:
+    """The consumer of the inventory queue."""
+    from chalicelib.consumer.consumer import Consumer
+
+    return Consumer(orders(), outbox(), publisher(), tables().record_ttl_days, senders())
+
+
+@cache
+def sweep() -> Sweep:
+    """The sweep of the outbox."""
+    from chalicelib.consumer.sweep import Sweep
+
+    return Sweep(orders(), outbox(), publisher(), senders())
 
 
 @cache

@@ -35,6 +35,7 @@ class TableSettings(Settings):
     product_table: Name = Field(validation_alias="PRODUCT_TABLE_NAME")
     inventory_table: Name = Field(validation_alias="INVENTORY_TABLE_NAME")
     processed_events_table: Name = Field(validation_alias="PROCESSED_EVENTS_TABLE_NAME")
+    outbox_table: Name = Field(validation_alias="OUTBOX_TABLE_NAME")
     record_ttl_days: int = Field(default=90, ge=2, validation_alias="RECORD_TTL_DAYS")
 
 

@@ -73,8 +73,9 @@ def rewrite(document: dict[str, Any], version: str) -> dict[str, Any]:
     """Return the resources of `document`, Chalice's `chalice.tf.json`, without what no longer works.
 
     Each function is complete: settings, role, logs, traces, environment and alias. The outputs are the
-    functions' names and `version`, the application's version. Versions of Terraform and data sources are left
-    out. Raises `UnknownTemplate` if `document` contains anything unexpected, or lacks anything expected.
+    functions' names and ARNs, and `version`, the application's version. Versions of Terraform and data
+    sources are left out. Raises `UnknownTemplate` if `document` contains anything unexpected, or lacks
+    anything expected.
     """
     _expect("the template", document, _TOP)
     found = document["resource"]
@@ -104,6 +105,10 @@ def rewrite(document: dict[str, Any], version: str) -> dict[str, Any]:
             "packaged_functions": sorted(keys.values()),
         },
         "output": {
+            "function_arns": {
+                "description": "ARNs of the functions by their keys, for what calls them.",
+                "value": {key: f"${{aws_lambda_function.{name}.arn}}" for name, key in keys.items()},
+            },
             "function_names": {
                 "description": "Names of the functions by their keys.",
                 "value": {

@@ -29,10 +29,11 @@ class Queues:
 
 
 def create_missing_tables(dynamodb: DynamoDBClient, tables: TableSettings) -> None:
-    """Create those of the three tables that are missing, and wait until they can be used."""
+    """Create those of the four tables that are missing, and wait until they can be used."""
     _table(dynamodb, tables.product_table, "sku")
     _table(dynamodb, tables.inventory_table, "sku")
     _table(dynamodb, tables.processed_events_table, "order_id")
+    _table(dynamodb, tables.outbox_table, "id")
     _time_to_live(dynamodb, tables.processed_events_table, "ttl")
 
 

@@ -1,4 +1,4 @@
-"""The whole local stack: starts the embedded AWS, the issuer, the REST API and the poller."""
+"""The whole local stack: starts the embedded AWS, the issuer, the REST API, the poller and the sweeper."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from local.issuer import AUDIENCE, ISSUER, READ, WRITE, Issuer, publishing, writ
 from local.poller import Poller, polling
 from local.server import serving
 from local.stage import Stage, open_stage
+from local.sweeper import Sweeper, sweeping
 
 ACCOUNT: Final = "000000000000"
 # These are short, so that retries and dead letters can be watched. On AWS the visibility timeout is six times
@@ -29,6 +30,8 @@ ACCOUNT: Final = "000000000000"
 VISIBILITY_SECONDS: Final = 4
 FUNCTION_SECONDS: Final = 3
 MAX_RECEIVE_COUNT: Final = 3
+SWEEP_SECONDS: Final = 4
+"""The pause between sweeps; on AWS they come every minute."""
 _LAST_PORT: Final = 65535
 _FREE: Final = {"PORT": 8080, "AWS_PORT": 4600}
 """Ports to propose."""
@@ -102,6 +105,8 @@ def running(folder: Path, *, port: int, aws_port: int, reset: bool = False) -> I
         loaded = catalogue.load_once(stage, Api(api_url, env["IMS_TOKEN_WRITE"]))
         poller = Poller(stage.sqs, stage.inventory_queue_url, app.on_sqs_message, time_limit=FUNCTION_SECONDS)
         stack.enter_context(polling(poller))
+        sweeper = Sweeper(app.sweep, every=SWEEP_SECONDS, time_limit=FUNCTION_SECONDS)
+        stack.enter_context(sweeping(sweeper))
         lines = "".join(f"{name}={value}\n" for name, value in env.items())
         write_private(folder / "env", lines.encode())
         yield Running(env, aws, loaded)

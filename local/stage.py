@@ -21,6 +21,7 @@ TABLES: Final = {
     "PRODUCT_TABLE_NAME": "ProductTable",
     "INVENTORY_TABLE_NAME": "InventoryTable",
     "PROCESSED_EVENTS_TABLE_NAME": "ProcessedEventsTable",
+    "OUTBOX_TABLE_NAME": "OutboxTable",
 }
 _CONFIG: Final = Config(connect_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
 _PER_SERVICE: Final = ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SQS")

@@ -17,7 +17,10 @@ resource "aws_sns_topic_subscription" "alarms" {
 locals {
   alarm_actions = concat(compact([var.alarm_topic_arn]), aws_sns_topic.alarms[*].arn)
 
-  # Alarms on one metric. The default is the sum over one period of 5 minutes.
+  # A sweep that fails is made good by the next one, a minute later. So a single one wakes nobody.
+  errors_in_5_minutes = { sweep = 3 }
+
+  # Alarms on one metric. The default is the sum over one period of 5 minutes; missing data raises no alarm.
   plain_alarms = merge(
     {
       dlq-not-empty = {
@@ -35,10 +38,25 @@ locals {
         threshold = (local.dlq_retention_seconds - local.queue_retention_seconds) / 2
       }
       oldest-message = {
-        description = "The oldest order has waited too long for its answer."
+        description = "The oldest order has waited too long to be settled."
         namespace   = "AWS/SQS", metric = "ApproximateAgeOfOldestMessage", statistic = "Maximum"
         dimensions  = { QueueName = aws_sqs_queue.inventory.name }
         threshold   = var.alarm_thresholds.oldest_message_seconds, period = 60, periods = 3
+      }
+      outbox-age = {
+        description = "An answer has been owed to the OMS for too long, or nobody sweeps the outbox."
+        namespace   = "IMS", metric = "OutboxAge", statistic = "Maximum"
+        dimensions  = { service = local.service }
+        threshold   = var.alarm_thresholds.outbox_age_seconds
+        # Each sweep reports the age, 0 included. Without it, nobody knows what is owed. The period covers several
+        # sweeps, since a minute may have none.
+        missing = "breaching"
+      }
+      answers-lost = {
+        description = "The outbox owes answers that are on no record, so the sweep cannot send them."
+        namespace   = "IMS", metric = "AnswersLost"
+        dimensions  = { service = local.service }
+        threshold   = 1
       }
       api-5xx = {
         description = "API requests fail on our side."
@@ -58,7 +76,7 @@ locals {
         description = "The function ${function.name} fails or times out."
         namespace   = "AWS/Lambda", metric = "Errors"
         dimensions  = { FunctionName = function.name }
-        threshold   = 1
+        threshold   = lookup(local.errors_in_5_minutes, key, 1)
       }
     },
     {
@@ -72,15 +90,17 @@ locals {
   )
 
   # Alarms on an expression over several metrics: m1, m2 and so on.
-  table_operations = ["BatchExecuteStatement", "BatchGetItem", "DeleteItem", "GetItem", "PutItem", "Scan", "TransactWriteItems", "UpdateItem"]
+  table_operations = ["BatchGetItem", "DeleteItem", "GetItem", "PutItem", "Scan", "TransactWriteItems", "UpdateItem"]
   tables = {
     product          = aws_dynamodb_table.product.name
     inventory        = aws_dynamodb_table.inventory.name
     processed_events = aws_dynamodb_table.processed_events.name
+    outbox           = aws_dynamodb_table.outbox.name
   }
   computed_alarms = merge(
     {
-      # This uses the queue's own counters, since a dead consumer reports no metrics.
+      # This uses the queue's own counters, since a dead consumer reports no metrics. An order that is settled leaves
+      # the queue; whether its answer is sent is for outbox-age to say.
       answers-overdue = {
         description = "Orders are waiting, but none has been settled for ${var.alarm_thresholds.silent_minutes} minutes."
         expression  = "IF(FILL(m1, 0) + FILL(m2, 0) > 0 AND FILL(m3, 0) == 0, 1, 0)"
@@ -125,7 +145,7 @@ resource "aws_cloudwatch_metric_alarm" "plain" {
   comparison_operator = "GreaterThanOrEqualToThreshold"
   threshold           = each.value.threshold
   evaluation_periods  = try(each.value.periods, 1)
-  treat_missing_data  = "notBreaching"
+  treat_missing_data  = try(each.value.missing, "notBreaching")
   alarm_actions       = local.alarm_actions
   ok_actions          = local.alarm_actions
 

@@ -1,4 +1,4 @@
-# One page for the engineer on call. The top shows whether orders are answered, the rows below show why.
+# One page for the engineer on call. The top shows whether orders are settled and answered, the rows below show why.
 # Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
 
 locals {
@@ -13,7 +13,7 @@ locals {
         height = 4
         widgets = [
           {
-            title = "Oldest order without an answer (s)", view = "singleValue", period = 60
+            title = "Oldest order that is not settled (s)", view = "singleValue", period = 60
             metrics = [
               ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", local.queue, { stat = "Maximum", label = "oldest" }],
             ]
@@ -32,7 +32,7 @@ locals {
             ]
           },
           {
-            title = "Time to answer (ms)", view = "singleValue", period = 300
+            title = "Time to answer, if sent at once (ms)", view = "singleValue", period = 300
             metrics = [
               ["IMS", "TimeToAnswer", "service", local.service, { stat = "p50", label = "p50" }],
               ["IMS", "TimeToAnswer", "service", local.service, { stat = "p99", label = "p99" }],
@@ -67,6 +67,31 @@ locals {
               ["IMS", "BatchSize", "service", local.service, { stat = "Average", label = "messages per batch" }],
               ["IMS", "GroupSize", "service", local.service, { stat = "Average", label = "orders per transaction" }],
               ["IMS", "Retries", "service", local.service, { stat = "Sum", label = "retries", color = "#ff7f0e" }],
+            ]
+          },
+        ]
+      },
+      {
+        height = 6
+        widgets = [
+          {
+            title = "Outbox: age of the oldest answer (s)", view = "timeSeries", period = 60
+            metrics = [
+              ["IMS", "OutboxAge", "service", local.service, { stat = "Maximum", label = "oldest" }],
+            ]
+          },
+          {
+            title = "Outbox: answers owed", view = "timeSeries", period = 60
+            metrics = [
+              ["IMS", "AnswersOwed", "service", local.service, { stat = "Maximum", label = "owed" }],
+              ["IMS", "AnswersLost", "service", local.service, { stat = "Maximum", label = "on no record", color = "#d62728" }],
+            ]
+          },
+          {
+            title = "Outbox: answers not sent at once, and swept (per minute)", view = "timeSeries", period = 60
+            metrics = [
+              ["IMS", "AnswersDelayed", "service", local.service, { stat = "Sum", label = "not sent", color = "#ff7f0e" }],
+              ["IMS", "AnswersSwept", "service", local.service, { stat = "Sum", label = "sent by the sweep" }],
             ]
           },
         ]

@@ -12,6 +12,9 @@ locals {
     # The consumer stops retrying 10 seconds before its time-out, to report which messages failed. Lambda allows at
     # most 900 seconds.
     consumer = { memory_mb = 1024, timeout_seconds = 60, timeout_limits = [20, 900] }
+
+    # The schedule calls the sweep each minute. With a longer time-out, sweeps could overlap and repeat answers.
+    sweep = { memory_mb = 512, timeout_seconds = 60, timeout_limits = [20, 60] }
   }
 
   functions = {
@@ -27,8 +30,11 @@ locals {
     PRODUCT_TABLE_NAME          = aws_dynamodb_table.product.name
     INVENTORY_TABLE_NAME        = aws_dynamodb_table.inventory.name
     PROCESSED_EVENTS_TABLE_NAME = aws_dynamodb_table.processed_events.name
+    OUTBOX_TABLE_NAME           = aws_dynamodb_table.outbox.name
     RECORD_TTL_DAYS             = var.record_ttl_days
   }
+
+  answer_environment = merge(local.stock_environment, { OMS_EVENTS_QUEUE_URL = local.oms_events_queue.url })
 
   # The environment variables of every function.
   shared_environment = {
@@ -50,7 +56,8 @@ locals {
       AUTH_SCOPE_PREFIX = var.auth.scope_prefix
     }
 
-    consumer = merge(local.stock_environment, { OMS_EVENTS_QUEUE_URL = local.oms_events_queue.url })
+    consumer = local.answer_environment
+    sweep    = local.answer_environment
   }
 }
 

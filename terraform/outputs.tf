@@ -18,8 +18,13 @@ output "consumer_role_arn" {
   value       = aws_iam_role.function["consumer"].arn
 }
 
+output "sweep_role_arn" {
+  description = "ARN of the sweep's role, which sends the answers that the consumer could not: an OMS queue in another account must allow it, too."
+  value       = aws_iam_role.function["sweep"].arn
+}
+
 output "table_names" {
-  description = "Names of the tables: product, inventory, processed_events."
+  description = "Names of the tables: product, inventory, processed_events, outbox."
   value       = local.tables
 }
 
@@ -50,5 +55,6 @@ output "environment" {
     PRODUCT_TABLE_NAME          = aws_dynamodb_table.product.name
     INVENTORY_TABLE_NAME        = aws_dynamodb_table.inventory.name
     PROCESSED_EVENTS_TABLE_NAME = aws_dynamodb_table.processed_events.name
+    OUTBOX_TABLE_NAME           = aws_dynamodb_table.outbox.name
   }
 }

@@ -68,29 +68,66 @@ locals {
           Effect = "Allow"
           Action = [
             "dynamodb:BatchGetItem",
-            "dynamodb:PartiQLUpdate",
             "dynamodb:PutItem",
-            "dynamodb:UpdateItem",
           ]
           Resource = [aws_dynamodb_table.processed_events.arn]
         },
         {
-          Sid      = "Answers"
-          Effect   = "Allow"
-          Action   = ["sqs:SendMessage"]
-          Resource = [local.oms_events_queue.arn]
+          Sid    = "Outbox"
+          Effect = "Allow"
+          Action = [
+            "dynamodb:DeleteItem",
+            "dynamodb:PutItem",
+            "dynamodb:UpdateItem",
+          ]
+          Resource = [aws_dynamodb_table.outbox.arn]
         },
       ],
-      # Sending to a queue with a KMS key needs these.
-      # Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
-      [for key_arn in compact([var.oms_events_queue.kms_key_arn]) : {
-        Sid      = "AnswersKey"
-        Effect   = "Allow"
-        Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
-        Resource = [key_arn]
-      }],
+      local.sending,
+    )
+
+    sweep = concat(
+      [
+        {
+          Sid      = "Records"
+          Effect   = "Allow"
+          Action   = ["dynamodb:BatchGetItem"]
+          Resource = [aws_dynamodb_table.processed_events.arn]
+        },
+        {
+          Sid    = "Outbox"
+          Effect = "Allow"
+          Action = [
+            "dynamodb:DeleteItem",
+            "dynamodb:Scan",
+            "dynamodb:UpdateItem",
+          ]
+          Resource = [aws_dynamodb_table.outbox.arn]
+        },
+      ],
+      local.sending,
     )
   }
+
+  # What a function needs to send answers.
+  sending = concat(
+    [
+      {
+        Sid      = "Answers"
+        Effect   = "Allow"
+        Action   = ["sqs:SendMessage"]
+        Resource = [local.oms_events_queue.arn]
+      },
+    ],
+    # Sending to a queue with a KMS key needs these.
+    # Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
+    [for key_arn in compact([var.oms_events_queue.kms_key_arn]) : {
+      Sid      = "AnswersKey"
+      Effect   = "Allow"
+      Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      Resource = [key_arn]
+    }],
+  )
 }
 
 resource "aws_iam_role" "function" {

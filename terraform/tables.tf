@@ -79,3 +79,25 @@ resource "aws_dynamodb_table" "processed_events" {
     }
   }
 }
+
+# The sweep reads the whole table, so nothing but what is owed may be in it.
+resource "aws_dynamodb_table" "outbox" {
+  name                        = "${var.name_prefix}-OutboxTable"
+  billing_mode                = "PAY_PER_REQUEST"
+  hash_key                    = "id"
+  deletion_protection_enabled = var.deletion_protection
+
+  attribute {
+    name = "id"
+    type = "S"
+  }
+
+  server_side_encryption {
+    enabled = true
+  }
+
+  point_in_time_recovery {
+    enabled                 = true
+    recovery_period_in_days = var.point_in_time_recovery_days
+  }
+}

@@ -24,18 +24,20 @@ def get(call: Call[requests.OneOrder], orders: OrderStore) -> responses.Reservat
 
 
 def _document(reservation: Reservation) -> responses.Reservation:
-    release = None
-    if reservation.release_event:
-        release = responses.Release(
-            published_at=reservation.release_published_at, answer=json.loads(reservation.release_event)
-        )
     return responses.Reservation(
         order_id=reservation.order_id,
         outcome=reservation.outcome.value,
         customer_id=reservation.customer_id,
         items=[responses.ReservedItem(sku=sku, quantity=units) for sku, units in reservation.items.items()],
         created_at=reservation.created_at,
-        published_at=reservation.published_at,
         answer=json.loads(reservation.event) if reservation.event else None,
-        release=release,
+        operations=[
+            responses.Operation(
+                operation_id=operation.id,
+                type=operation.type,
+                at=operation.at,
+                answer=json.loads(operation.event),
+            )
+            for operation in reservation.operations
+        ],
     )

@@ -48,6 +48,7 @@ class Deadline:
 
     remaining: seconds until Lambda stops the function.
     margin: seconds kept back; with less than that left, nothing new is begun.
+    early_margin: seconds that `early` keeps back at the least.
     """
 
     remaining: Callable[[], float]
@@ -55,14 +56,17 @@ class Deadline:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     sleep: Callable[[float], None] = time.sleep
     rng: Random = Random()  # noqa: RUF009 - all deadlines share one generator
+    early_margin: float = 0.0
 
     @classmethod
     def of(cls, context: LambdaContext) -> Deadline:
         """The deadline of the invocation that `context` describes."""
         limit = context.get_remaining_time_in_millis() / 1000
+        margin = min(MARGIN_SECONDS, limit / 2)
         return cls(
             remaining=lambda: context.get_remaining_time_in_millis() / 1000,
-            margin=min(MARGIN_SECONDS, limit / 2),
+            margin=margin,
+            early_margin=margin * 1.5,
         )
 
     @property
@@ -73,6 +77,11 @@ class Deadline:
     def share(self, steps: int) -> Deadline:
         """The deadline of the first of `steps` steps that share the time left in equal parts."""
         return replace(self, margin=self.margin + self.left * (steps - 1) / steps) if steps > 1 else self
+
+    def early(self) -> Deadline:
+        """The deadline of work that must leave time for one more call: half of the whole margin more."""
+        # A step that shares the time keeps back enough already: half of its margin again may be all it has.
+        return replace(self, margin=max(self.margin, self.early_margin))
 
     def check(self, seconds: float = 0.0) -> None:
         """Raise `OutOfTime` if nothing new should be begun, now or in `seconds`."""

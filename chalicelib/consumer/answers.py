@@ -1,8 +1,9 @@
-"""Answers: from a decision to the event that the OMS receives, as the JSON text that is stored and sent."""
+"""Answers: from a decision to the record that has it, with the JSON text that the OMS receives."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from chalicelib.contracts.events import (
@@ -18,66 +19,72 @@ from chalicelib.contracts.events import (
 )
 from chalicelib.domain.commands import MAX_SKUS, Invalid, TooMany
 from chalicelib.domain.planner import Decision, Released, Shortage
-from chalicelib.domain.reservation import TRANSITIONS, Answer, AnswerType, Change, Reservation
-from chalicelib.domain.writes import CreateReservation, MarkReleased, ReservationWrite
+from chalicelib.domain.reservation import RELEASE, TRANSITIONS, AnswerType, Change, Operation, Reservation
+from chalicelib.domain.writes import RecordReservation
 
 
-def reserve_answer(decision: Decision, now: str) -> Answer:
-    """The answer to a `ReserveInventory`, decided at `now` (ISO 8601, UTC)."""
+def reserve_write(decision: Decision, now: str, change: str) -> RecordReservation:
+    """How the commit `change` records `decision`, made at `now` (ISO 8601, UTC), together with its answer."""
     order = decision.order
-    change = Change.REJECT if decision.failure else Change.RESERVE
-    head = _head(TRANSITIONS[None, change].answer, order.order_id)
+    outcome, answer = TRANSITIONS[None, Change.REJECT if decision.failure else Change.RESERVE]
+    event = _text(_decided(decision, _head(answer, order.order_id), now))
+    return RecordReservation(
+        Reservation(order.order_id, outcome, now, order.customer_id, order.items, event, change=change)
+    )
+
+
+def release_write(released: Released, now: str, change: str, *, queued: bool = True) -> RecordReservation:
+    """How the commit `change` records a release, decided at `now` (ISO 8601, UTC), together with its answer.
+
+    `queued`: the commit has room for the outbox, which then owes all of the order's answers.
+    """
+    order_id, seen = released.order.order_id, released.order.reservation
+    outcome, answer = TRANSITIONS[seen.outcome if seen else None, Change.RELEASE]
+    items, missing = _items(released.returned), list(released.missing)
+    event = _text(InventoryReleased(**_head(answer, order_id), items=items, missing=missing, timestamp=now))
+    operation = Operation(RELEASE, RELEASE, now, answer, event, queued)
+    before = seen or Reservation(order_id, outcome, created_at=now)
+    if queued:
+        before = before.all_queued()
+    operations = (*before.operations, operation)
+    return RecordReservation(replace(before, outcome=outcome, operations=operations, change=change), seen)
+
+
+def queue_writes(records: Iterable[Reservation], change: str) -> list[RecordReservation]:
+    """How the commit `change` queues the answers of those `records` that nothing would send otherwise."""
+    return [
+        RecordReservation(replace(found.all_queued(), change=change), found)
+        for found in records
+        if found.unqueued
+    ]
+
+
+def _decided(decision: Decision, head: Mapping[str, Any], now: str) -> Event:
+    order = decision.order
     if decision.failure is None:
-        return _answer(
-            InventoryReserved(**head, customer_id=order.customer_id, items=_items(order.items), timestamp=now)
-        )
+        items = _items(order.items)
+        return InventoryReserved(**head, customer_id=order.customer_id, items=items, timestamp=now)
     errors = order.refusal.errors if isinstance(order.refusal, Invalid) else ()
     skus = order.refusal.skus if isinstance(order.refusal, TooMany) else None
-    return _answer(
-        InventoryReservationFailed(
-            **head,
-            customer_id=order.customer_id,
-            reason=decision.failure.value,
-            items=[_short(shortage) for shortage in decision.shortages],
-            errors=[InvalidField(field=error.field, message=error.message) for error in errors],
-            counts=ItemCounts(skus=skus, limit=MAX_SKUS) if skus else None,
-            timestamp=now,
-        )
+    return InventoryReservationFailed(
+        **head,
+        customer_id=order.customer_id,
+        reason=decision.failure.value,
+        items=[_short(shortage) for shortage in decision.shortages],
+        errors=[InvalidField(field=error.field, message=error.message) for error in errors],
+        counts=ItemCounts(skus=skus, limit=MAX_SKUS) if skus else None,
+        timestamp=now,
     )
-
-
-def release_answer(released: Released, now: str) -> Answer:
-    """The answer to a `ReleaseInventory`, decided at `now` (ISO 8601, UTC)."""
-    head = _head(AnswerType.RELEASED, released.order.order_id)
-    items, missing = _items(released.returned), list(released.missing)
-    return _answer(InventoryReleased(**head, items=items, missing=missing, timestamp=now))
-
-
-def reserve_write(decision: Decision, answer: Answer, now: str) -> CreateReservation:
-    """How `decision`, made at `now` (ISO 8601, UTC), is recorded together with its answer."""
-    order = decision.order
-    return CreateReservation(
-        Reservation(order.order_id, answer.outcome, now, order.customer_id, order.items, answer.body)
-    )
-
-
-def release_write(released: Released, answer: Answer, now: str) -> ReservationWrite:
-    """How a release, decided at `now` (ISO 8601, UTC), is recorded together with its answer."""
-    if released.order.reservation is None:
-        tombstone = Reservation(answer.order_id, answer.outcome, created_at=now, release_event=answer.body)
-        return CreateReservation(tombstone)
-    return MarkReleased(answer)
 
 
 def _head(answer: AnswerType, order_id: str) -> dict[str, Any]:
     return {"type": answer.value, "event_id": event_id(order_id, answer), "order_id": order_id}
 
 
-def _answer(event: Event) -> Answer:
+def _text(event: Event) -> str:
     # ASCII only: SQS refuses some characters that a customer_id may contain (U+FFFF), but takes them escaped.
     # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
-    body = event.model_dump_json(exclude_defaults=True, ensure_ascii=True).replace("\x7f", "\\u007f")
-    return Answer(event.order_id, AnswerType(event.type), body)
+    return event.model_dump_json(exclude_defaults=True, ensure_ascii=True).replace("\x7f", "\\u007f")
 
 
 def _items(items: Mapping[str, int]) -> list[Item]:

@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import timedelta
+from uuid import uuid4
 
 from chalicelib.aws.deadline import Deadline
-from chalicelib.consumer.delivery import Outbox, Publisher
+from chalicelib.consumer.delivery import Publisher, Relay
 from chalicelib.consumer.inbox import Message, Task, sort
 from chalicelib.consumer.report import Report
 from chalicelib.consumer.settlers import SETTLERS, Hints
 from chalicelib.domain.commands import Command
 from chalicelib.store.order_store import OrderStore
+from chalicelib.store.outbox_store import OutboxStore
 
 
 @dataclass(frozen=True)
 class Consumer:
     """Settles batches of messages from the inventory queue; between batches it keeps only hints.
 
-    `executor` delivers answers while the next group is settled.
+    `executor` delivers answers while the next group is settled; `new_change` makes ids for commits.
     """
 
     store: OrderStore
+    outbox: OutboxStore
     publisher: Publisher
     record_ttl_days: int
     executor: Executor
     report: Report = field(default_factory=Report)
     hints: Hints = field(default_factory=Hints)
+    new_change: Callable[[], str] = lambda: uuid4().hex
 
     def settle(self, messages: Sequence[Message], deadline: Deadline) -> set[str]:
         """Settle `messages`; returns the ids of those that SQS must redeliver.
 
-        Every order in a message whose id is not returned is recorded, and its answer is in the OMS's queue.
+        Every order in a message whose id is not returned is recorded, and its answer is in the OMS's queue
+        or owed by the outbox.
         """
         # A record is kept from when its order was settled, which is after the message was made. The extra day
         # allows for clock differences.
@@ -53,8 +58,9 @@ class Consumer:
 
     def _run(self, kind: type[Command], tasks: Sequence[Task], deadline: Deadline) -> list[Task]:
         """Settle `tasks`, all of one kind; returns those that are not settled."""
-        outbox = Outbox(self.publisher, self.store, deadline, self.report, self.executor)
-        settler = SETTLERS[kind](self.store, outbox, self.hints, deadline, self.report)
-        unsettled = settler.run(tasks) | outbox.collect()
-        self.report.answered(tasks, outbox.delivered, unsettled)
+        relay = Relay(self.publisher, self.outbox, deadline, self.report, self.executor)
+        settler = SETTLERS[kind](self.store, relay, self.hints, deadline, self.report, self.new_change)
+        unsettled = settler.run(tasks)
+        relay.collect()
+        self.report.answered(tasks, relay.delivered, unsettled)
         return [task for task in tasks if task.order_id in unsettled]

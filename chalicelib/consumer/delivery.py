@@ -1,4 +1,4 @@
-"""Delivers answers: first into the OMS's queue, then marked as published in their records."""
+"""Delivers answers: first into the OMS's queue, then out of the outbox."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from datetime import datetime
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from chalicelib.aws.deadline import Deadline
@@ -14,7 +15,7 @@ from chalicelib.aws.errors import aws_errors, is_passing, is_throttle
 from chalicelib.consumer.report import Report
 from chalicelib.domain.reservation import Answer
 from chalicelib.errors import OutOfTime, Refused, Throttled, Unreachable
-from chalicelib.store.order_store import OrderStore
+from chalicelib.store.outbox_store import OutboxStore
 
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
@@ -25,13 +26,19 @@ MAX_ENTRIES: Final = 10
 
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html
 """
-DELIVERY: Final = 2 * MAX_ENTRIES
-"""Answers of one delivery: two sends and one mark, which takes up to 25."""
-THREADS: Final = 4
-"""Deliveries at the same time: those of a full group of orders that share SKUs."""
+THREADS: Final = 8
+"""Sends at the same time: those of the answers of a full group, nearly."""
 IN_PROGRESS: Final = 2 * THREADS
-"""Deliveries begun and not finished: commits must not run far ahead of their answers."""
-_TRIES: Final = 6
+"""Sends begun and not finished: commits must not run far ahead of their answers."""
+_TRIES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Why answers were not sent, by reference, and whether the queue took none because the call failed."""
+
+    failed: Mapping[str, Exception]
+    away: bool
 
 
 class Publisher:
@@ -41,121 +48,147 @@ class Publisher:
         self._client = client
         self._queue_url = queue_url
 
-    def publish(self, answers: Sequence[Answer], deadline: Deadline) -> dict[str, Exception]:
-        """Send `answers`, one an order, and retry those that SQS could not take.
+    def publish(self, answers: Sequence[Answer], deadline: Deadline) -> Published:
+        """Send `answers`, at most `MAX_ENTRIES`, and a few times more those that SQS could not take.
 
-        Returns why the others were not sent, by order. Raises nothing: an answer that is not sent stays
-        owed, and its order is retried.
+        Raises nothing: an answer that is not sent stays in the outbox.
         """
-        given_up: dict[str, Exception] = {}
-        left = list(answers)
-        for attempt in range(_TRIES):
-            failed: dict[str, Exception] = {}
-            for start in range(0, len(left), MAX_ENTRIES):
-                failed |= self._send(left[start : start + MAX_ENTRIES], deadline)
-            again = {
-                order: why for order, why in failed.items() if is_passing(why) or isinstance(why, OutOfTime)
-            }
-            given_up |= {order: why for order, why in failed.items() if order not in again}
-            if not again:
-                break
-            left = [answer for answer in left if answer.order_id in again]
-            try:
-                deadline.pause(attempt)
-            except OutOfTime:
-                break
-        return given_up | again
+        no_time = OutOfTime("there was no time left to send the answer")
+        failed: dict[str, Exception] = {answer.reference: no_time for answer in answers}
+        left, away = answers, False
+        try:
+            for _ in deadline.tries(_TRIES):
+                problems, away = self._send(left)
+                for answer in left:
+                    del failed[answer.reference]
+                failed |= problems
+                left = [a for a in left if (why := problems.get(a.reference)) and is_passing(why)]
+                if not left:
+                    break
+        except OutOfTime:
+            pass
+        return Published(failed, away)
 
-    def _send(self, batch: Sequence[Answer], deadline: Deadline) -> dict[str, Exception]:
-        """Send one batch; returns why answers were not sent, by order."""
+    def _send(self, batch: Sequence[Answer]) -> tuple[dict[str, Exception], bool]:
+        """Send one batch; returns why answers were not sent, and whether that was because the call failed."""
         entries = [_entry(str(number), answer) for number, answer in enumerate(batch)]
         try:
-            deadline.check()
             with aws_errors():
                 result = self._client.send_message_batch(QueueUrl=self._queue_url, Entries=entries)
-            return {batch[int(entry["Id"])].order_id: _why(entry) for entry in result.get("Failed", ())}
+            return {
+                batch[int(entry["Id"])].reference: _why(entry) for entry in result.get("Failed", ())
+            }, False
         except Exception as error:  # noqa: BLE001 - an unforeseen fault must not take other batches with it
-            return dict.fromkeys((answer.order_id for answer in batch), error)
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """What became of some answers: when each was sent, or why not, and how many could not be marked."""
-
-    sent: Mapping[str, datetime]
-    unsent: Mapping[str, Exception]
-    unmarked: int = 0
-    why: Exception | None = None
+            return dict.fromkeys((answer.reference for answer in batch), error), True
 
 
 @dataclass
-class Outbox:
-    """The answers to the commands of one kind in a batch.
+class _Delivery:
+    """The answers of one commit on their way, in `parts`, which threads send."""
 
-    `delivered` says when each order's answer was sent, `unsent` has the orders of which one was not. Only the
-    caller's thread changes them, and reports: what `executor` runs talks to AWS and returns a `Delivery`.
+    change: str
+    whole: bool
+    parts: int
+    sent: list[str] = field(default_factory=list)
+    lock: Lock = field(default_factory=Lock)
+
+    def part_done(self, sent: Sequence[str], complete: bool) -> bool:
+        """Note what a part has sent; returns whether it was the last."""
+        with self.lock:
+            self.sent += sent
+            self.whole &= complete
+            self.parts -= 1
+            return self.parts == 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What became of some answers: when they were sent, or why not, and why the outbox still has them."""
+
+    answers: Sequence[Answer]
+    published: Published
+    at: datetime
+    kept: Exception | None = None
+
+
+@dataclass
+class Relay:
+    """Sends answers that the outbox owes, and removes them from it.
+
+    `delivered` says when each order's answer was sent. Only the caller's thread changes it, and reports: what
+    `executor` runs talks to AWS and returns what became of it.
     """
 
     publisher: Publisher
-    store: OrderStore
+    outbox: OutboxStore
     deadline: Deadline
     report: Report
     executor: Executor
     delivered: dict[str, datetime] = field(default_factory=dict)
-    unsent: set[str] = field(default_factory=set)
-    _in_progress: deque[Future[Delivery]] = field(default_factory=deque)
+    away: bool = False
+    """Whether a call to the queue failed: then no more are made, since the answers are safe in the outbox."""
+    _unsent: dict[str, Exception | None] = field(default_factory=dict)
+    _in_progress: deque[Future[_Part]] = field(default_factory=deque)
 
-    def send(self, answers: Sequence[Answer]) -> None:
-        """Send `answers` without marking them."""
-        self._note(self._send(answers))
+    def deliver(self, change: str, answers: Sequence[Answer], *, whole: bool = True) -> None:
+        """Begin to send `answers`, which the commit `change` owes, while the caller goes on.
 
-    def deliver(self, answers: Sequence[Answer]) -> None:
-        """Begin to send and mark `answers`, while the caller goes on; `collect` waits for the end of it.
-
-        A mark that fails is only reported: the answer is sent, and at worst it is sent once more.
+        `whole`: they are all that the commit owes. `collect` waits for the end. A failure costs a repeat at
+        most: the sweep sends what is still in the outbox.
         """
-        for start in range(0, len(answers), DELIVERY):
+        parts = [answers[start : start + MAX_ENTRIES] for start in range(0, len(answers), MAX_ENTRIES)]
+        delivery = _Delivery(change, whole, len(parts))
+        for part in parts:
             self._wait_until(IN_PROGRESS - 1)
-            part = answers[start : start + DELIVERY]
-            self._in_progress.append(self.executor.submit(self._deliver, part))
+            if self.away:
+                delivery.part_done((), complete=False)
+                self._unsent |= {answer.order_id: None for answer in part}
+            else:
+                self._in_progress.append(self.executor.submit(self._deliver, delivery, part))
 
-    def collect(self) -> set[str]:
-        """Wait for all deliveries; returns the ids of the orders of which an answer was not sent."""
+    def collect(self) -> None:
+        """Wait for all deliveries, and report what was not sent."""
         self._wait_until(0)
-        return self.unsent
+        if self._unsent:
+            self.report.owed(self._unsent)
+            self._unsent = {}
 
     def _wait_until(self, in_progress: int) -> None:
-        """Wait for the oldest deliveries until no more than `in_progress` are left."""
-        while len(self._in_progress) > in_progress:
+        """Take note of sends that have ended, and wait until no more than `in_progress` are left."""
+        while len(self._in_progress) > in_progress or (self._in_progress and self._in_progress[0].done()):
             self._note(self._in_progress.popleft().result())
 
-    def _note(self, delivery: Delivery) -> None:
-        self.delivered |= delivery.sent
-        self.unsent.update(delivery.unsent)
-        if delivery.unsent:
-            self.report.unsent(delivery.unsent)
-        if delivery.unmarked:
-            self.report.unmarked(delivery.unmarked, delivery.why)
+    def _note(self, part: _Part) -> None:
+        self.away |= part.published.away
+        for answer in part.answers:
+            if why := part.published.failed.get(answer.reference):
+                self._unsent[answer.order_id] = why
+            else:
+                self.delivered[answer.order_id] = part.at
+        if part.kept:
+            self.report.kept(part.kept)
 
-    def _send(self, answers: Sequence[Answer]) -> Delivery:
-        unsent = self.publisher.publish(answers, self.deadline)
+    def _deliver(self, delivery: _Delivery, answers: Sequence[Answer]) -> _Part:
+        # What was sent has to be removed too: without time for that, each sweep would send the same again.
+        published = self.publisher.publish(answers, self.deadline.early())
         now = self.deadline.now()
-        return Delivery({a.order_id: now for a in answers if a.order_id not in unsent}, unsent)
+        sent = [answer.reference for answer in answers if answer.reference not in published.failed]
+        kept = None
+        if delivery.part_done(sent, complete=not published.failed):
+            kept = self._remove(delivery)
+        return _Part(answers, published, now, kept)
 
-    def _deliver(self, answers: Sequence[Answer]) -> Delivery:
-        delivery = self._send(answers)
-        unmarked, why = self._mark([answer for answer in answers if answer.order_id in delivery.sent])
-        return Delivery(delivery.sent, delivery.unsent, unmarked, why)
-
-    def _mark(self, answers: Sequence[Answer]) -> tuple[int, Exception | None]:
-        """Mark `answers`; returns how many could not be marked, and why if it was all of them."""
-        if not answers:
-            return 0, None
+    def _remove(self, delivery: _Delivery) -> Exception | None:
+        """Remove what is sent from the outbox; returns why that failed, if it did."""
         try:
             self.deadline.check()
-            return self.store.mark_published(answers, self.deadline.now()), None
-        except Exception as error:  # noqa: BLE001 - the answers are sent, whatever is wrong with the marks
-            return len(answers), error
+            if delivery.whole:
+                self.outbox.remove(delivery.change)
+            elif delivery.sent:
+                self.outbox.narrow(delivery.change, delivery.sent)
+        except Exception as error:  # noqa: BLE001 - the answers are sent, whatever is wrong with the outbox
+            return error
+        return None
 
 
 def _why(failure: BatchResultErrorEntryTypeDef) -> Exception:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Generic, Protocol, TypeVar
 
 from chalicelib.aws.deadline import Deadline
 from chalicelib.aws.errors import is_caller_fault, is_passing
 from chalicelib.domain.planner import Snapshot
+from chalicelib.domain.reservation import Answer, Reservation
 from chalicelib.errors import Contended, OutOfTime, TransactionCancelled
 
 HALVE_AFTER: Final = 3
@@ -35,21 +36,35 @@ class Reporter(Protocol):
 
 @dataclass(slots=True)
 class Group(Generic[_O]):
-    """Orders that are settled in one transaction, what was seen of them, and how often that has failed."""
+    """Orders that are settled in one transaction, what was seen of them, and how often that has failed.
+
+    `tries` has the answers of each commit that was tried: if no response came, it may have been done.
+    """
 
     orders: Sequence[_O]
     snapshot: Snapshot = field(default_factory=Snapshot)
     attempt: int = 0
+    tries: dict[str, Sequence[Answer]] = field(default_factory=dict)
 
     @property
     def order_ids(self) -> list[str]:
         return [order.order_id for order in self.orders]
 
+    @property
+    def recorded(self) -> list[Reservation]:
+        """The records that were seen of the orders."""
+        records = self.snapshot.reservations
+        return [found for order in self.orders if (found := records.get(order.order_id))]
+
+    def again(self) -> Group[_O]:
+        """The group for its next try."""
+        return replace(self, attempt=self.attempt + 1)
+
     def halves(self) -> list[Group[_O]]:
-        """Split the group in two, unless it has one order; both parts keep the snapshot."""
+        """Split the group in two, unless it has one order; both parts keep what was seen and tried."""
         middle = len(self.orders) // 2
         parts = [self.orders[:middle], self.orders[middle:]]
-        return [Group(orders, self.snapshot, self.attempt) for orders in parts if orders]
+        return [replace(self, orders=orders, tries=dict(self.tries)) for orders in parts if orders]
 
 
 def work_through(
@@ -92,6 +107,6 @@ def work_through(
 
 def _retried(group: Group[_O], error: Exception) -> list[Group[_O]]:
     """The group for its next try: as it is, or halved, if it has lost to other traffic often enough."""
-    group = Group(group.orders, group.snapshot, group.attempt + 1)
+    group = group.again()
     lost = isinstance(error, TransactionCancelled | Contended)
     return group.halves() if lost and group.attempt % HALVE_AFTER == 0 else [group]

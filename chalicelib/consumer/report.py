@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence, Set
-from datetime import datetime
+from datetime import datetime, timedelta
 from traceback import format_tb
 from typing import Any, Final
 
@@ -81,21 +81,34 @@ class Report:
         """Orders are left to be redelivered, or to the dead-letter queue."""
         logger.error("orders could not be settled", orders=order_ids, **_told(why))
 
-    def unsent(self, why: Mapping[str, Exception]) -> None:
-        """Answers were not sent; the log has one of the reasons in full."""
-        orders = {order_id: type(error).__name__ for order_id, error in why.items()}
-        logger.error("answers could not be sent", orders=orders, **_told(next(iter(why.values()))))
+    def owed(self, why: Mapping[str, Exception | None]) -> None:
+        """Answers were not sent, and stay in the outbox; None: the queue had refused another call before.
 
-    def unmarked(self, count: int, why: Exception | None = None) -> None:
-        """Answers were sent, but are not marked as published: they may be sent once more."""
-        details = _told(why) if why else {}
-        logger.warning("answers sent but not marked as published", count=count, **details)
+        The log has one of the reasons in full.
+        """
+        metrics.add_metric("AnswersDelayed", _COUNT, len(why))
+        first = next((error for error in why.values() if error), None)
+        logger.warning("answers stay in the outbox", count=len(why), **(_told(first) if first else {}))
+
+    def kept(self, why: Exception) -> None:
+        """Answers were sent, but could not be removed from the outbox: they will be sent once more."""
+        logger.warning("answers sent but not removed from the outbox", **_told(why))
+
+    def swept(self, owed: int, oldest: timedelta, sent: int) -> None:
+        """A sweep found `owed` answers in the outbox, for as long as `oldest`, and has sent some of them."""
+        metrics.add_metric("AnswersOwed", _COUNT, owed)
+        metrics.add_metric("OutboxAge", MetricUnit.Seconds, oldest.total_seconds())
+        metrics.add_metric("AnswersSwept", _COUNT, sent)
+        if owed:
+            logger.info("outbox swept", owed=owed, oldest_seconds=oldest.total_seconds(), sent=sent)
+
+    def lost(self, change: str, order_ids: Sequence[str]) -> None:
+        """The outbox owes answers that are on no record: somebody has to look (docs/runbook.md)."""
+        metrics.add_metric("AnswersLost", _COUNT, len(order_ids))
+        logger.error("the outbox owes answers that are on no record", outbox_id=change, orders=order_ids)
 
     def answered(self, tasks: Iterable[Task], delivered: Mapping[str, datetime], unsettled: Set[str]) -> None:
-        """Answers were sent, each at the time that `delivered` says.
-
-        Of an unsettled release, only the answer to its reservation was sent.
-        """
+        """Answers were sent, each at the time that `delivered` says."""
         waited = [
             max(0.0, delivered[task.order_id].timestamp() * 1000 - message.sent_at)
             for task in tasks

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
 
 from chalicelib.aws.deadline import Deadline
 from chalicelib.aws.dynamodb import MAX_KEYS
-from chalicelib.consumer.answers import release_answer, release_write, reserve_answer, reserve_write
-from chalicelib.consumer.delivery import Outbox
+from chalicelib.consumer.answers import queue_writes, release_write, reserve_write
+from chalicelib.consumer.delivery import Relay
 from chalicelib.consumer.groups import Group, work_through
 from chalicelib.consumer.inbox import Task
 from chalicelib.consumer.report import Report
 from chalicelib.domain.commands import Command, Release, Reserve
-from chalicelib.domain.planner import OrderToRelease, Plan, Snapshot, pack, plan, plan_releases
-from chalicelib.domain.reservation import Answer
+from chalicelib.domain.planner import (
+    MAX_ACTIONS,
+    OrderToRelease,
+    Plan,
+    Snapshot,
+    pack,
+    plan,
+    plan_releases,
+)
+from chalicelib.domain.reservation import Reservation
 from chalicelib.domain.timestamps import iso
-from chalicelib.domain.writes import TakeStock
+from chalicelib.domain.writes import OweAnswers, RecordReservation, TakeStock, Write
 from chalicelib.errors import Contended
 from chalicelib.store.order_store import OrderStore
 
@@ -48,17 +57,41 @@ class Hints:
 
 @dataclass(frozen=True)
 class Settler(ABC):
-    """Settles the commands of one kind in a batch."""
+    """Settles the commands of one kind in a batch; `new_change` makes ids for commits."""
 
     store: OrderStore
-    outbox: Outbox
+    relay: Relay
     hints: Hints
     deadline: Deadline
     report: Report
+    new_change: Callable[[], str]
 
     @abstractmethod
     def run(self, tasks: Sequence[Task]) -> set[str]:
         """Settle `tasks` before the deadline; returns the ids of the orders that are not settled."""
+
+    def _commit(self, group: Group[Any], change: str, now: datetime, writes: Sequence[Write]) -> bool:
+        """Commit `writes` as `change`, with an outbox item for all answers that they leave to send.
+
+        Then begin to deliver these, and those of an earlier try that was committed though nobody heard of it.
+        Returns whether it is done; raises what `OrderStore.commit` raises.
+        """
+        records = [write for write in writes if isinstance(write, RecordReservation)]
+        answers = [answer for write in records for answer in write.newly_queued]
+        if answers:
+            writes = [*writes, OweAnswers(change, [answer.reference for answer in answers])]
+        self.deadline.check()
+        earlier = dict(group.tries)
+        group.tries[change] = answers
+        if not self.store.commit(writes, now, group.snapshot):
+            return False
+        if answers:
+            self.relay.deliver(change, answers)
+        on_record = {found.order_id: found.change for found in group.recorded}
+        for done, owed in earlier.items():
+            if mine := [answer for answer in owed if on_record.get(answer.order_id) == done]:
+                self.relay.deliver(done, mine, whole=len(mine) == len(owed))
+        return True
 
 
 @dataclass(frozen=True)
@@ -84,17 +117,12 @@ class ReserveSettler(Settler):
         for _ in range(PLANS):
             new = [order for order in group.orders if snapshot.reservations.get(order.order_id) is None]
             decided = self._plan(new, snapshot)
-            now = self.deadline.now()
-            at = iso(now)
-            answers = [reserve_answer(decision, at) for decision in decided.decisions]
-            records = [
-                reserve_write(decision, answer, at)
-                for decision, answer in zip(decided.decisions, answers, strict=True)
-            ]
-            self.deadline.check()
-            if self.store.commit([*decided.writes, *records], now, snapshot):
-                self.outbox.deliver([*answers, *self._owed(group)])
+            now, change = self.deadline.now(), self.new_change()
+            records = [reserve_write(decision, iso(now), change) for decision in decided.decisions]
+            before = group.recorded
+            if self._commit(group, change, now, [*decided.writes, *records, *queue_writes(before, change)]):
                 self._committed(decided, snapshot)
+                self._repeated(group.orders, before)
                 return
         raise Contended("the stock kept changing")
 
@@ -127,26 +155,22 @@ class ReserveSettler(Settler):
         if decided.decisions:
             self.report.decided(decided.decisions)
 
-    def _owed(self, group: Group[Reserve]) -> list[Answer]:
-        """The answers still owed to orders of `group` that were settled before; reports these orders."""
-        known = group.snapshot.reservations
-        before = [(order, found) for order in group.orders if (found := known.get(order.order_id))]
-        if not before:
-            return []
-        self.report.duplicates([order.order_id for order, _ in before])
+    def _repeated(self, orders: Sequence[Reserve], before: Sequence[Reservation]) -> None:
+        """Report the orders that were settled `before`."""
+        self.report.duplicates([found.order_id for found in before])
+        items = {order.order_id: order.items for order in orders}
         self.report.mismatched(
             [
-                order.order_id
-                for order, found in before
-                if found.items and order.items and found.items != order.items
+                found.order_id
+                for found in before
+                if found.items and items[found.order_id] and found.items != items[found.order_id]
             ]
         )
-        return [answer for _, found in before if (answer := found.owed)]
 
 
 @dataclass(frozen=True)
 class ReleaseSettler(Settler):
-    """Gives the stock of cancelled orders back, once their first answers are sent."""
+    """Gives the stock of cancelled orders back."""
 
     def run(self, tasks: Sequence[Task]) -> set[str]:
         """See `Settler.run`."""
@@ -163,51 +187,30 @@ class ReleaseSettler(Settler):
         return unread | work_through(groups, self.settle, self.deadline, self.report)
 
     def settle(self, group: Group[OrderToRelease]) -> None:
-        """Settle `group` and begin to deliver its answers; skip orders whose first answer cannot be sent.
+        """Settle `group` and begin to deliver its answers.
 
         Raises `AwsError`, `Contended` or `OutOfTime` where nothing was written, or where that is unknown.
         """
         for _ in range(PLANS):
-            orders = self._sendable([order.as_seen(group.snapshot) for order in group.orders])
-            self._send_first(orders)
-            held = [order for order in self._sendable(orders) if order.releasable]
-            now = self.deadline.now()
-            planned = plan_releases(held, group.snapshot.missing)
+            orders = [order.as_seen(group.snapshot) for order in group.orders]
+            before = [order.reservation for order in orders if order.reservation and not order.releasable]
+            planned = plan_releases([order for order in orders if order.releasable], group.snapshot.missing)
+            # Version 1.1 took orders of 99 SKUs. Their release leaves no room for the outbox: then the next
+            # plan puts the answer there, and the message is not done before that.
+            fits = len(orders) + len(planned.writes) <= MAX_ACTIONS
+            now, change = self.deadline.now(), self.new_change()
             at = iso(now)
-            answers = [release_answer(released, at) for released in planned.released]
-            records = [
-                release_write(released, answer, at)
-                for released, answer in zip(planned.released, answers, strict=True)
-            ]
-            self.deadline.check()
-            if self.store.commit([*planned.writes, *records], now, group.snapshot):
-                self._committed(orders, answers)
+            records = [release_write(released, at, change, queued=fits) for released in planned.released]
+            writes = [*planned.writes, *records, *queue_writes(before, change)]
+            if not self._commit(group, change, now, writes):
+                continue
+            if records:
+                self.report.released([record.order_id for record in records])
+            self.report.duplicates([found.order_id for found in before])
+            if fits:
                 return
+            group.snapshot.reservations.update((record.order_id, record.reservation) for record in records)
         raise Contended("the orders or the SKUs kept changing")
-
-    def _sendable(self, orders: Sequence[OrderToRelease]) -> list[OrderToRelease]:
-        """Those of `orders` of which no answer failed to be sent."""
-        return [order for order in orders if order.order_id not in self.outbox.unsent]
-
-    def _send_first(self, orders: Sequence[OrderToRelease]) -> None:
-        """Send the answers still owed to reserved orders: a released order owes only its release's answer."""
-        self.outbox.send(
-            [
-                answer
-                for order in orders
-                if order.releasable
-                and order.reservation
-                and order.order_id not in self.outbox.delivered
-                and (answer := order.reservation.owed)
-            ]
-        )
-
-    def _committed(self, orders: Sequence[OrderToRelease], answers: Sequence[Answer]) -> None:
-        before = [order.reservation for order in orders if order.reservation and not order.releasable]
-        self.outbox.deliver([*answers, *(answer for found in before if (answer := found.owed))])
-        if answers:
-            self.report.released([answer.order_id for answer in answers])
-        self.report.duplicates([found.order_id for found in before])
 
 
 SETTLERS: Final[Mapping[type[Command], type[Settler]]] = {Release: ReleaseSettler, Reserve: ReserveSettler}

@@ -76,10 +76,12 @@ class ReservedItem(Response):
     quantity: int
 
 
-class Release(Response):
-    """The release of an order: its answer to the OMS as it was stored, and when that was sent."""
+class Operation(Response):
+    """A change of an order, with the answer to it as it was stored; `type` is that of its message."""
 
-    published_at: str | None
+    operation_id: str
+    type: str
+    at: str
     answer: dict[str, Any]
 
 
@@ -91,9 +93,8 @@ class Reservation(Response):
     customer_id: str | None
     items: list[ReservedItem]
     created_at: str
-    published_at: str | None
     answer: dict[str, Any] | None
-    release: Release | None
+    operations: list[Operation]
 
 
 class Health(Response):

@@ -6,8 +6,8 @@ from typing import Final
 
 from chalicelib.errors import FieldError
 
-MAX_SKUS: Final = 99
-"""The most SKUs of one order: a transaction holds 100 actions, and one of them is the order's record."""
+MAX_SKUS: Final = 98
+"""The most SKUs of one order: a transaction holds 100 actions, two of them for its record and the outbox."""
 
 
 @dataclass(frozen=True, slots=True)

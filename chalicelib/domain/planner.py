@@ -16,8 +16,10 @@ from chalicelib.domain.commands import Invalid, Reserve
 from chalicelib.domain.reservation import Change, Reservation, transition
 from chalicelib.domain.writes import ProveAbsent, ProveBelow, ReturnStock, StockWrite, TakeStock
 
-MAX_ACTIONS: Final = 100
-"""DynamoDB's limit for a transaction. Within it reservations are always below the limit of 4 MB.
+MAX_ACTIONS: Final = 99
+"""DynamoDB takes 100 actions in a transaction, and one is the outbox's.
+
+Within it reservations are always below the limit of 4 MB.
 
 Only releases of orders with extreme SKUs can exceed 4 MB: they are refused, and then halved. Both are tested
 in tests/unit/consumer/test_limits.py.

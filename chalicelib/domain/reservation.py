@@ -1,9 +1,9 @@
-"""The reservation of an order as a state machine, and the answers that it owes to the OMS."""
+"""The reservation of an order as a state machine, and its answers to the OMS."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -48,30 +48,55 @@ TRANSITIONS: Final[Mapping[tuple[Outcome | None, Change], Transition]] = {
 }
 """Every change that is possible. Any other leaves the reservation as it is, and has no answer of its own."""
 
-_OUTCOMES: Final = {transition.answer: transition.outcome for transition in TRANSITIONS.values()}
-_ANSWERS: Final = {outcome: answer for answer, outcome in _OUTCOMES.items()}
+RELEASE: Final = "ReleaseInventory"
+"""The id of the operation that releases a whole order: the type of its message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An event for the OMS; `body` is its JSON text, stored with the reservation and never made again."""
+    """An event for the OMS; `body` is its JSON text, stored with the reservation and never made again.
+
+    `operation_id` is None for the answer to the reservation itself.
+    """
 
     order_id: str
     type: AnswerType
     body: str
+    operation_id: str | None = None
 
     @property
-    def outcome(self) -> Outcome:
-        """The outcome that this answer tells of."""
-        return _OUTCOMES[self.type]
+    def reference(self) -> str:
+        """What an outbox item says of this answer; no id contains a line break."""
+        return self.order_id if self.operation_id is None else f"{self.order_id}\n{self.operation_id}"
+
+
+def order_of(reference: str) -> str:
+    """The id of the order whose answer `reference` names."""
+    return reference.partition("\n")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A change of an order on record, under an id of its own within the order, with its answer.
+
+    `type` is the type of the message that asked for it, `at` is ISO 8601 in UTC, `event` is the body of the
+    answer. `queued`: the answer is in the OMS queue, or an item of the outbox owes it.
+    """
+
+    id: str
+    type: str
+    at: str
+    answer: AnswerType
+    event: str
+    queued: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """One order on record; times are ISO 8601 in UTC, `event` and `release_event` are bodies of answers.
+    """One order on record; times are ISO 8601 in UTC, `event` is the body of its first answer.
 
-    `published_at` and `release_published_at` are None until that answer is in the OMS queue.
-    A tombstone has no `event`.
+    A tombstone has no `event`. `event_queued` says of the first answer what `Operation.queued` says of its
+    own. `change` is the id of the commit that wrote the record last, None if an older version wrote it.
     """
 
     order_id: str
@@ -80,9 +105,9 @@ class Reservation:
     customer_id: str | None = None
     items: Mapping[str, int] = field(default_factory=dict)
     event: str | None = None
-    published_at: str | None = None
-    release_event: str | None = None
-    release_published_at: str | None = None
+    event_queued: bool = True
+    operations: tuple[Operation, ...] = ()
+    change: str | None = None
 
     @property
     def held(self) -> Mapping[str, int]:
@@ -90,18 +115,32 @@ class Reservation:
         return self.items if self.outcome is Outcome.RESERVED else {}
 
     @property
-    def owed(self) -> Answer | None:
-        """The answer that is not marked as published, if there is one.
+    def answers(self) -> list[Answer]:
+        """The answers on record, in order."""
+        return [answer for answer, _ in self._answers()]
 
-        A released order owes at most its release's answer: the first one is sent before the release.
-        """
-        if self.outcome is Outcome.RELEASED:
-            body, published_at = self.release_event, self.release_published_at
-        else:
-            body, published_at = self.event, self.published_at
-        if body is None or published_at is not None:
-            return None
-        return Answer(self.order_id, _ANSWERS[self.outcome], body)
+    @property
+    def queued(self) -> list[Answer]:
+        """The answers that are in the OMS queue, or that the outbox owes."""
+        return [answer for answer, queued in self._answers() if queued]
+
+    @property
+    def unqueued(self) -> list[Answer]:
+        """The answers that nothing will send to the OMS yet."""
+        return [answer for answer, queued in self._answers() if not queued]
+
+    def all_queued(self) -> Reservation:
+        """The record once the outbox owes all of its answers."""
+        operations = tuple(replace(operation, queued=True) for operation in self.operations)
+        return replace(self, event_queued=True, operations=operations)
+
+    def _answers(self) -> Iterator[tuple[Answer, bool]]:
+        if self.event is not None:
+            first = AnswerType.FAILED if self.outcome is Outcome.REJECTED else AnswerType.RESERVED
+            yield Answer(self.order_id, first, self.event), self.event_queued
+        for operation in self.operations:
+            answer = Answer(self.order_id, operation.answer, operation.event, operation.id)
+            yield answer, operation.queued
 
 
 def transition(reservation: Reservation | None, change: Change) -> Transition | None:

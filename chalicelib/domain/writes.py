@@ -3,6 +3,7 @@
 Each write names one item, and no item may be named twice in a transaction.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chalicelib.domain.reservation import Answer, Reservation
@@ -44,30 +45,30 @@ class ProveAbsent:
 
 
 @dataclass(frozen=True, slots=True)
-class CreateReservation:
-    """Record an order, on condition that it has no record."""
+class RecordReservation:
+    """Record an order, on condition that its record is still as `seen` (None: that it has none)."""
 
     reservation: Reservation
+    seen: Reservation | None = None
 
     @property
     def order_id(self) -> str:
         return self.reservation.order_id
 
+    @property
+    def newly_queued(self) -> list[Answer]:
+        """The answers that the outbox owes from this write on."""
+        before = self.seen.queued if self.seen else []
+        return [answer for answer in self.reservation.queued if answer not in before]
+
 
 @dataclass(frozen=True, slots=True)
-class MarkReleased:
-    """Turn a reserved order into a released one, and store the release's answer beside the first.
+class OweAnswers:
+    """Put an item into the outbox: the commit `change` owes the answers that `references` name."""
 
-    The first answer must have been sent by then: this write marks it as published.
-    """
-
-    answer: Answer
-
-    @property
-    def order_id(self) -> str:
-        return self.answer.order_id
+    change: str
+    references: Sequence[str]
 
 
 StockWrite = TakeStock | ReturnStock | ProveBelow | ProveAbsent
-ReservationWrite = CreateReservation | MarkReleased
-Write = StockWrite | ReservationWrite
+Write = StockWrite | RecordReservation | OweAnswers

@@ -14,11 +14,12 @@ from decimal import Decimal
 from typing import Any
 
 from chalicelib.aws.dynamodb import Item
-from chalicelib.domain.reservation import Outcome, Reservation
+from chalicelib.domain.reservation import RELEASE, AnswerType, Operation, Outcome, Reservation
 from chalicelib.domain.stock import Product, Stock, StockChange, StoredChange
 from chalicelib.domain.timestamps import iso
+from chalicelib.domain.writes import OweAnswers
 
-_TEXTS = ("customer_id", "event", "published_at", "release_event", "release_published_at")
+_TEXTS = ("customer_id", "event", "change")
 
 
 def product_to_item(product: Product) -> dict[str, Any]:
@@ -96,19 +97,65 @@ def reservation_to_item(reservation: Reservation, expires: int) -> dict[str, Any
         "items": {"M": {sku: {"N": str(units)} for sku, units in reservation.items.items()}},
         "created_at": {"S": reservation.created_at},
         "ttl": {"N": str(expires)},
+        **({} if reservation.event_queued else {"queued": {"BOOL": False}}),
+        **(
+            {"operations": {"L": [_operation_to_value(o) for o in reservation.operations]}}
+            if reservation.operations
+            else {}
+        ),
         **{name: {"S": text} for name in _TEXTS if (text := getattr(reservation, name)) is not None},
     }
 
 
 def reservation_from_item(item: Item) -> Reservation:
-    """The reservation that `item` stores."""
+    """The reservation that `item` stores.
+
+    Up to version 1.1, no outbox owed the answers: a record without `published_at` (of a release
+    `release_published_at`) had one that perhaps nobody had sent.
+    """
+    outcome = Outcome(item["outcome"]["S"])
+    operations = [_operation_from_value(value["M"]) for value in item.get("operations", {"L": []})["L"]]
+    if "release_event" in item:
+        operations.append(_old_release(item))
+    # A release sent the first answer itself, so only a record that was not released may still owe it.
+    sent = "published_at" in item or outcome is Outcome.RELEASED
     return Reservation(
         order_id=item["order_id"]["S"],
-        outcome=Outcome(item["outcome"]["S"]),
+        outcome=outcome,
         created_at=item["created_at"]["S"],
         items={sku: int(units["N"]) for sku, units in item["items"]["M"].items()},
+        event_queued=item["queued"]["BOOL"] if "queued" in item else "change" in item or sent,
+        operations=tuple(operations),
         **{name: item[name]["S"] for name in _TEXTS if name in item},
     )
+
+
+def _operation_to_value(operation: Operation) -> dict[str, Any]:
+    texts = {
+        "id": operation.id,
+        "type": operation.type,
+        "at": operation.at,
+        "answer": operation.answer.value,
+        "event": operation.event,
+    }
+    return {"M": attributes(texts) | ({} if operation.queued else {"queued": {"BOOL": False}})}
+
+
+def _operation_from_value(value: Item) -> Operation:
+    return Operation(
+        id=value["id"]["S"],
+        type=value["type"]["S"],
+        at=value["at"]["S"],
+        answer=AnswerType(value["answer"]["S"]),
+        event=value["event"]["S"],
+        queued=value["queued"]["BOOL"] if "queued" in value else True,
+    )
+
+
+def _old_release(item: Item) -> Operation:
+    event = item["release_event"]["S"]
+    at = json.loads(event)["timestamp"]
+    return Operation(RELEASE, RELEASE, at, AnswerType.RELEASED, event, "release_published_at" in item)
 
 
 def sku_key(sku: str) -> dict[str, Any]:
@@ -119,6 +166,20 @@ def sku_key(sku: str) -> dict[str, Any]:
 def order_key(order_id: str) -> dict[str, Any]:
     """The key of an order, or of a change of stock, in ProcessedEventsTable."""
     return {"order_id": {"S": order_id}}
+
+
+def outbox_key(change: str) -> dict[str, Any]:
+    """The key of what the commit `change` owes, in OutboxTable."""
+    return {"id": {"S": change}}
+
+
+def owed_to_item(owed: OweAnswers, now: datetime) -> dict[str, Any]:
+    """The item that stores what a commit made at `now` owes."""
+    return {
+        **outbox_key(owed.change),
+        "owed": {"SS": list(owed.references)},
+        "created_at": {"S": iso(now)},
+    }
 
 
 def attributes(values: Mapping[str, str | int | Decimal | None]) -> dict[str, Any]:

@@ -10,13 +10,13 @@ from chalicelib.aws import dynamodb
 from chalicelib.aws.deadline import Deadline
 from chalicelib.aws.errors import aws_errors
 from chalicelib.domain.planner import Snapshot
-from chalicelib.domain.reservation import Answer, Outcome, Reservation
+from chalicelib.domain.reservation import Reservation
 from chalicelib.domain.timestamps import iso
 from chalicelib.domain.writes import (
-    CreateReservation,
-    MarkReleased,
+    OweAnswers,
     ProveAbsent,
     ProveBelow,
+    RecordReservation,
     ReturnStock,
     TakeStock,
     Write,
@@ -25,6 +25,7 @@ from chalicelib.errors import TransactionCancelled
 from chalicelib.store.items import (
     expiry,
     order_key,
+    owed_to_item,
     reservation_from_item,
     reservation_to_item,
     sku_key,
@@ -44,6 +45,7 @@ class OrderStore:
         self._client = client
         self._inventory = tables.inventory_table
         self._records = tables.processed_events_table
+        self._outbox = tables.outbox_table
         self._ttl_days = tables.record_ttl_days
 
     def find(self, order_id: str, deadline: Deadline) -> Reservation | None:
@@ -83,27 +85,6 @@ class OrderStore:
             return False
         return True
 
-    def mark_published(self, answers: Sequence[Answer], now: datetime) -> int:
-        """Record that `answers`, 1 to 25 (DynamoDB's limit), are in the OMS queue, each on its own.
-
-        Returns how many could not be marked. A condition on the outcome keeps a mark from changing a record
-        that was released meanwhile. Raises `AwsError`.
-
-        Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchExecuteStatement.html
-        """
-        statements = [self._mark(answer, now) for answer in answers]
-        with aws_errors():
-            responses = self._client.batch_execute_statement(Statements=statements)["Responses"]
-        return sum("Error" in response for response in responses)
-
-    def _mark(self, answer: Answer, now: datetime) -> Any:
-        attribute = "release_published_at" if answer.outcome is Outcome.RELEASED else "published_at"
-        update = f'UPDATE "{self._records}" SET {attribute} = ?'  # noqa: S608 - both names are ours
-        return {
-            "Statement": f"{update} WHERE order_id = ? AND outcome = ?",
-            "Parameters": [{"S": iso(now)}, {"S": answer.order_id}, {"S": answer.outcome.value}],
-        }
-
     def _action(self, write: Write, now: datetime) -> Any:
         match write:
             case TakeStock(sku, quantity, below):
@@ -122,17 +103,11 @@ class OrderStore:
                 return self._stock("ConditionCheck", sku, "quantity < :limit", {":limit": {"N": str(limit)}})
             case ProveAbsent(sku):
                 return self._stock("ConditionCheck", sku, "attribute_not_exists(sku)")
-            case CreateReservation(reservation):
-                return {
-                    "Put": {
-                        "TableName": self._records,
-                        "Item": reservation_to_item(reservation, expiry(now, self._ttl_days)),
-                        "ConditionExpression": "attribute_not_exists(order_id)",
-                        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-                    }
-                }
-            case MarkReleased(answer):
-                return {"Update": self._mark_released(answer, now)}
+            case RecordReservation(reservation, seen):
+                item = reservation_to_item(reservation, expiry(now, self._ttl_days))
+                return {"Put": {"TableName": self._records, "Item": item, **_unchanged(seen)}}
+            case OweAnswers():
+                return {"Put": {"TableName": self._outbox, "Item": owed_to_item(write, now)}}
 
     def _stock(
         self, kind: str, sku: str, condition: str, values: dict[str, Any] | None = None, **extra: str
@@ -146,26 +121,19 @@ class OrderStore:
         }
         return {kind: request | {"ExpressionAttributeValues": values} if values else request}
 
-    def _mark_released(self, answer: Answer, now: datetime) -> Any:
-        return {
-            "TableName": self._records,
-            "Key": order_key(answer.order_id),
-            # The TTL starts again, since the release may be redelivered from now on.
-            "UpdateExpression": (
-                "SET outcome = :released, release_event = :event, #ttl = :ttl,"
-                " published_at = if_not_exists(published_at, :now)"
-            ),
-            "ConditionExpression": "outcome = :reserved",
-            "ExpressionAttributeNames": {"#ttl": "ttl"},
-            "ExpressionAttributeValues": {
-                ":released": {"S": Outcome.RELEASED.value},
-                ":reserved": {"S": Outcome.RESERVED.value},
-                ":event": {"S": answer.body},
-                ":ttl": {"N": str(expiry(now, self._ttl_days))},
-                ":now": {"S": iso(now)},
-            },
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-        }
+
+def _unchanged(seen: Reservation | None) -> dict[str, Any]:
+    """The condition that an order's record is still as `seen`."""
+    condition: dict[str, Any] = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+    if seen is None:
+        return condition | {"ConditionExpression": "attribute_not_exists(order_id)"}
+    # The outcome too: version 1.1 changes it, and not `change`, while it is being replaced.
+    values = {":outcome": {"S": seen.outcome.value}}
+    expression = "outcome = :outcome AND attribute_not_exists(change)"
+    if seen.change is not None:
+        values[":change"] = {"S": seen.change}
+        expression = "outcome = :outcome AND change = :change"
+    return condition | {"ConditionExpression": expression, "ExpressionAttributeValues": values}
 
 
 def _seen(writes: Sequence[Write], cancelled: TransactionCancelled) -> Snapshot:
@@ -174,9 +142,9 @@ def _seen(writes: Sequence[Write], cancelled: TransactionCancelled) -> Snapshot:
     for write, reason in zip(writes, cancelled.reasons, strict=True):
         if not reason.failed:
             continue
-        if isinstance(write, CreateReservation | MarkReleased):
+        if isinstance(write, RecordReservation):
             news.reservations[write.order_id] = _reservation(reason.item)
-        else:
+        elif not isinstance(write, OweAnswers):
             news.stock[write.sku] = _units(reason.item)
     return news
 

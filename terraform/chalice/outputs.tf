@@ -1,4 +1,4 @@
-# The outputs function_names and version are in chalice.tf.json.
+# The outputs function_arns, function_names and version are in chalice.tf.json.
 
 output "rest_api_id" {
   description = "Id of the REST API."

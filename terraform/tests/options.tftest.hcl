@@ -47,11 +47,13 @@ run "everything" {
   }
 
   assert {
-    condition = anytrue([
-      for statement in jsondecode(aws_iam_role_policy.function["consumer"].policy).Statement :
-      toset(statement.Action) == toset(["kms:Decrypt", "kms:GenerateDataKey"]) && statement.Resource == [var.oms_events_queue.kms_key_arn]
+    condition = alltrue([
+      for function in ["consumer", "sweep"] : anytrue([
+        for statement in jsondecode(aws_iam_role_policy.function[function].policy).Statement :
+        toset(statement.Action) == toset(["kms:Decrypt", "kms:GenerateDataKey"]) && statement.Resource == [var.oms_events_queue.kms_key_arn]
+      ])
     ])
-    error_message = "the consumer may use the key of the OMS's queue"
+    error_message = "consumer and sweep may use the key of the OMS's queue"
   }
 
   assert {
@@ -90,7 +92,7 @@ run "everything" {
   }
 
   assert {
-    condition     = !aws_dynamodb_table.product.deletion_protection_enabled && !aws_dynamodb_table.inventory.deletion_protection_enabled && !aws_dynamodb_table.processed_events.deletion_protection_enabled
+    condition     = !aws_dynamodb_table.product.deletion_protection_enabled && !aws_dynamodb_table.inventory.deletion_protection_enabled && !aws_dynamodb_table.processed_events.deletion_protection_enabled && !aws_dynamodb_table.outbox.deletion_protection_enabled
     error_message = "the tables can be deleted"
   }
 

@@ -191,6 +191,16 @@ run "consumer_slower_than_lambda_allows" {
   expect_failures = [var.functions]
 }
 
+run "sweep_longer_than_its_schedule" {
+  command = plan
+
+  variables {
+    functions = { sweep = { timeout_seconds = 61 } }
+  }
+
+  expect_failures = [var.functions]
+}
+
 run "one_delivery" {
   command = plan
 

@@ -13,22 +13,22 @@ variables {
 
 run "tables" {
   assert {
-    condition     = alltrue([for table in [aws_dynamodb_table.product, aws_dynamodb_table.inventory, aws_dynamodb_table.processed_events] : one(table.server_side_encryption).enabled])
+    condition     = alltrue([for table in [aws_dynamodb_table.product, aws_dynamodb_table.inventory, aws_dynamodb_table.processed_events, aws_dynamodb_table.outbox] : one(table.server_side_encryption).enabled])
     error_message = "every table is encrypted with the AWS managed key"
   }
 
   assert {
-    condition     = alltrue([for table in [aws_dynamodb_table.product, aws_dynamodb_table.inventory, aws_dynamodb_table.processed_events] : one(table.point_in_time_recovery).enabled && table.deletion_protection_enabled && table.billing_mode == "PAY_PER_REQUEST"])
+    condition     = alltrue([for table in [aws_dynamodb_table.product, aws_dynamodb_table.inventory, aws_dynamodb_table.processed_events, aws_dynamodb_table.outbox] : one(table.point_in_time_recovery).enabled && table.deletion_protection_enabled && table.billing_mode == "PAY_PER_REQUEST"])
     error_message = "every table can be restored, is protected and is billed on demand"
   }
 
   assert {
-    condition     = alltrue([for table in [aws_dynamodb_table.product, aws_dynamodb_table.inventory, aws_dynamodb_table.processed_events] : toset(table.attribute[*].name) == toset([table.hash_key])])
+    condition     = alltrue([for table in [aws_dynamodb_table.product, aws_dynamodb_table.inventory, aws_dynamodb_table.processed_events, aws_dynamodb_table.outbox] : toset(table.attribute[*].name) == toset([table.hash_key])])
     error_message = "every declared attribute is a key"
   }
 
   assert {
-    condition     = aws_dynamodb_table.product.hash_key == "sku" && aws_dynamodb_table.inventory.hash_key == "sku" && aws_dynamodb_table.processed_events.hash_key == "order_id"
+    condition     = aws_dynamodb_table.product.hash_key == "sku" && aws_dynamodb_table.inventory.hash_key == "sku" && aws_dynamodb_table.processed_events.hash_key == "order_id" && aws_dynamodb_table.outbox.hash_key == "id"
     error_message = "the tables have the keys of the contract"
   }
 
@@ -139,6 +139,14 @@ run "permissions" {
   }
 
   assert {
+    condition = alltrue([
+      for statement in jsondecode(aws_iam_role_policy.function["sweep"].policy).Statement :
+      length(setintersection(statement.Resource, [aws_dynamodb_table.product.arn, aws_dynamodb_table.inventory.arn, aws_sqs_queue.inventory.arn])) == 0
+    ])
+    error_message = "the sweep has no permission for products, stock and orders"
+  }
+
+  assert {
     condition     = toset(jsondecode(aws_iam_role_policy.function["authorizer"].policy).Statement[*].Sid) == toset(["Logs", "Traces"])
     error_message = "the authorizer has permissions for logs and traces only"
   }
@@ -178,6 +186,37 @@ run "functions" {
   assert {
     condition     = module.chalice.event_source_mapping.batch_size == 50 && module.chalice.event_source_mapping.batch_window == 1 && module.chalice.event_source_mapping.maximum_concurrency == 5
     error_message = "the mapping has the given batch size, window and concurrency"
+  }
+}
+
+run "schedule" {
+  assert {
+    condition     = aws_scheduler_schedule.sweep.schedule_expression == "rate(1 minute)" && one(aws_scheduler_schedule.sweep.flexible_time_window).mode == "OFF"
+    error_message = "the sweep runs every minute"
+  }
+
+  assert {
+    condition     = one(aws_scheduler_schedule.sweep.target).arn == module.chalice.function_arns["sweep"] && one(aws_scheduler_schedule.sweep.target).role_arn == aws_iam_role.schedule.arn
+    error_message = "the schedule calls the sweep, with its own role"
+  }
+
+  assert {
+    condition     = one(one(aws_scheduler_schedule.sweep.target).retry_policy).maximum_retry_attempts == 0 && aws_lambda_function_event_invoke_config.sweep.function_name == "IMS-sweep" && aws_lambda_function_event_invoke_config.sweep.maximum_retry_attempts == 0
+    error_message = "nobody repeats a failed sweep, since the next one comes in a minute"
+  }
+
+  assert {
+    condition = jsonencode([
+      for statement in jsondecode(aws_iam_role_policy.schedule.policy).Statement : [statement.Effect, statement.Action, statement.Resource]
+    ]) == jsonencode([["Allow", ["lambda:InvokeFunction"], [module.chalice.function_arns["sweep"]]]])
+    error_message = "the schedule's role may call the sweep and do nothing else"
+  }
+
+  assert {
+    condition = jsonencode([
+      for statement in jsondecode(aws_iam_role.schedule.assume_role_policy).Statement : [statement.Principal, statement.Condition]
+    ]) == jsonencode([[{ Service = "scheduler.amazonaws.com" }, { StringEquals = { "aws:SourceAccount" = "111111111111" } }]])
+    error_message = "only the scheduler of this account may use the schedule's role"
   }
 }
 
@@ -280,8 +319,23 @@ run "operations" {
   }
 
   assert {
-    condition     = alltrue([for alarm in concat(values(aws_cloudwatch_metric_alarm.plain), values(aws_cloudwatch_metric_alarm.computed)) : alarm.treat_missing_data == "notBreaching" && length(alarm.alarm_actions) == 0])
-    error_message = "without a topic, alarms notify nobody; missing data raises no alarm"
+    condition     = alltrue([for metric in ["AnswersDelayed", "AnswersOwed", "OutboxAge", "AnswersSwept", "AnswersLost"] : strcontains(aws_cloudwatch_dashboard.this.dashboard_body, "\"IMS\",\"${metric}\",\"service\",\"ims\"")])
+    error_message = "every metric of the outbox is on the dashboard"
+  }
+
+  assert {
+    condition     = alltrue([for alarm in concat(values(aws_cloudwatch_metric_alarm.plain), values(aws_cloudwatch_metric_alarm.computed)) : length(alarm.alarm_actions) == 0])
+    error_message = "without a topic, alarms notify nobody"
+  }
+
+  assert {
+    condition     = [for alarm in concat(values(aws_cloudwatch_metric_alarm.plain), values(aws_cloudwatch_metric_alarm.computed)) : alarm.alarm_name if alarm.treat_missing_data != "notBreaching"] == ["IMS-outbox-age"] && aws_cloudwatch_metric_alarm.plain["outbox-age"].treat_missing_data == "breaching"
+    error_message = "missing data raises an alarm if nobody sweeps the outbox, and no other"
+  }
+
+  assert {
+    condition     = { for key in keys(local.functions) : key => aws_cloudwatch_metric_alarm.plain["${key}-errors"].threshold } == { api = 1, authorizer = 1, consumer = 1, sweep = 3 }
+    error_message = "each error raises an alarm, but of the sweep only the third in 5 minutes"
   }
 
   assert {

@@ -45,7 +45,7 @@ class Experiment:
     """All parts of one run; `sent`, `answers` and `dead` are bodies of messages.
 
     `answers` are all that the OMS has received, repeats included; `dead` are valid messages that ended in the
-    DLQ because of the faults.
+    DLQ because of the faults. `measured` are numbers of one scenario only, by column.
     """
 
     stage: Stage
@@ -58,6 +58,7 @@ class Experiment:
     sent: list[str] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)
     dead: list[str] = field(default_factory=list)
+    measured: dict[str, Any] = field(default_factory=dict)
 
     @contextmanager
     def under_load(self, orders: int, seconds: float) -> Iterator[None]:
@@ -94,15 +95,15 @@ class Experiment:
             time.sleep(0.2)
 
     def verify(self) -> None:
-        """Wait until the queue is empty and check everything; redrive the DLQ; now each order has its answer.
+        """Wait until the system rests and check everything; redrive the DLQ; now each order has its answer.
 
         Last, play the demo on the same stage.
         """
-        self.wait_for(self._quiet)
+        self.wait_for(self.quiet)
         dead = list(self._check([]).dead)
         self.dead = [body for body in dead if _valid(body)]
         load.send(self.stage.sqs, self.stage.inventory_queue_url, self.dead, 0)
-        self.wait_for(self._quiet)
+        self.wait_for(self.quiet)
         state = self._check([body for body in dead if not _valid(body)])
         assert not any(map(_valid, state.dead)), "a valid message ended in the DLQ without a fault"
         self._check_from_outside(state)
@@ -123,7 +124,23 @@ class Experiment:
             "out of time": self.instances.ended[-signal.SIGALRM],
             "adjustments": self.adjuster.adjusted,
             "calls for them": self.adjuster.requests,
+            **self.measured,
         }
+
+    def owed(self) -> int:
+        """How many answers the outbox owes."""
+        table = self.stage.tables.outbox_table
+        items = self.stage.dynamodb.scan(TableName=table, ConsistentRead=True)["Items"]
+        return sum(len(item["owed"]["SS"]) if "owed" in item else 1 for item in items)
+
+    def quiet(self) -> bool:
+        """Whether no message waits, and no answer is owed."""
+        names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        response = self.stage.sqs.get_queue_attributes(
+            QueueUrl=self.stage.inventory_queue_url, AttributeNames=names
+        )
+        # A message is committed before it leaves its queue, so the outbox is read last.
+        return not any(map(int, response["Attributes"].values())) and not self.owed()
 
     def _end_faults(self) -> None:
         for proxy in (self.dynamodb, self.sqs):
@@ -133,19 +150,13 @@ class Experiment:
             self.stage.sqs, visibility_seconds=_FINAL_VISIBILITY, max_receive_count=MAX_RECEIVE_COUNT
         )
 
-    def _quiet(self) -> bool:
-        names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        response = self.stage.sqs.get_queue_attributes(
-            QueueUrl=self.stage.inventory_queue_url, AttributeNames=names
-        )
-        return not any(map(int, response["Attributes"].values()))
-
     def _check(self, dead: Sequence[str]) -> invariants.State:
         """Check what the tables hold and the OMS has received; `dead` were taken from the DLQ before."""
         state = invariants.read_state(self.stage, self.sent)
         self.answers += state.answers
         state = replace(state, answers=self.answers, dead=[*dead, *state.dead])
         invariants.check(state, dict.fromkeys(load.SKUS, 0))
+        assert not state.outbox, "answers are still owed"
         for operation, body in self.dynamodb.completed:
             if operation == "TransactWriteItems":
                 invariants.check_transaction(json.loads(body)["TransactItems"])
@@ -199,8 +210,12 @@ def experiment(
     instances: int = 2,
     units: int = 100,
     visibility: int = VISIBILITY_SECONDS,
+    function_seconds: float = FUNCTION_SECONDS,
 ) -> Iterator[Experiment]:
-    """Start an experiment on a fresh `stage`: `units` of each SKU, `instances` of the system."""
+    """Start an experiment on a fresh `stage`: `units` of each SKU, `instances` of the system.
+
+    `function_seconds`: the time limit of a batch, and of a sweep.
+    """
     resources.create_missing_queues(
         stage.sqs, visibility_seconds=visibility, max_receive_count=MAX_RECEIVE_COUNT
     )
@@ -224,7 +239,7 @@ def experiment(
             "IMS_TOKEN_WRITE": issuer.token("adjuster", WRITE),
             "NO_PROXY": HOST,
         }
-        running = stack.enter_context(Instances(env, bound, folder, instances, FUNCTION_SECONDS))
+        running = stack.enter_context(Instances(env, bound, folder, instances, function_seconds))
         adjuster = load.StockAdjuster(Api(env["IMS_API_URL"], env["IMS_TOKEN_WRITE"]), rng)
         adjuster.create_products(units)
         yield Experiment(stage, dynamodb, sqs, running, adjuster, env, rng)

@@ -101,17 +101,13 @@ def conflict(exchange: Exchange) -> Response:
 
 def partial(exchange: Exchange) -> Response:
     """The first entry of a batch fails, the others succeed."""
-    member = "Statements" if exchange.operation == "BatchExecuteStatement" else "Entries"
-    left, *kept = exchange.body[member]
+    left, *kept = exchange.body["Entries"]
     if not kept:
         return throttled(exchange)
-    response = exchange.proceed({**exchange.body, member: kept})
+    response = exchange.proceed({**exchange.body, "Entries": kept})
     result = json.loads(response.body)
-    if exchange.service == "sqs":
-        failed = {"Id": left["Id"], "SenderFault": False, "Code": "InternalError", "Message": "injected"}
-        result["Failed"] = [*result.get("Failed", ()), failed]
-    else:
-        result["Responses"].insert(0, {"Error": {"Code": "ThrottlingError", "Message": "injected"}})
+    failed = {"Id": left["Id"], "SenderFault": False, "Code": "InternalError", "Message": "injected"}
+    result["Failed"] = [*result.get("Failed", ()), failed]
     return Response(
         response.status, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(result).encode()
     )
@@ -133,15 +129,14 @@ def refused(code: str, status: int) -> Fault:
     return lambda exchange: exchange.refuse(status, code, "injected")
 
 
-def oms_queue_refuses(code: str, status: int) -> Script:
-    """A script that refuses every send to the OMS's queue."""
-    fault = refused(code, status)
+def oms_queue_meets(fault: Fault) -> Script:
+    """A script in which every send to the OMS's queue meets `fault`."""
+    return lambda exchange: fault if is_answer(exchange) else None
 
-    def script(exchange: Exchange) -> Fault | None:
-        sends = exchange.operation == "SendMessageBatch"
-        return fault if sends and exchange.body["QueueUrl"].endswith(OMS_QUEUE) else None
 
-    return script
+def is_answer(exchange: Exchange) -> bool:
+    """Whether a request sends to the OMS's queue."""
+    return exchange.operation == "SendMessageBatch" and exchange.body["QueueUrl"].endswith(OMS_QUEUE)
 
 
 THROTTLES: Final = (throttled, over_capacity)
@@ -154,7 +149,6 @@ _SPECIAL: Final = {
     "TransactWriteItems": (conflict, conflict),
     "SendMessageBatch": (partial,),
     "DeleteMessageBatch": (partial,),
-    "BatchExecuteStatement": (partial,),
 }
 
 

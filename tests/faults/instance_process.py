@@ -2,7 +2,7 @@
 
 `python -m tests.faults.instance_process SOCKET SECONDS`: serves REST on the listening socket with that
 descriptor, and runs the real poller, which hands batches to the real handler. As on Lambda, a batch that
-takes longer than SECONDS ends the process: SIGALRM kills it.
+takes longer than SECONDS ends the process.
 """
 
 from __future__ import annotations
@@ -21,27 +21,25 @@ from chalicelib.consumer import delivery
 from local.gateway import Gateway
 from local.poller import Poller
 from local.server import serving
+from tests.faults.processes import connect, time_limit
 
 
-def main(descriptor: int, time_limit: float) -> None:
+def main(descriptor: int, limit: float) -> None:
     """Serve and poll until SIGTERM."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    bootstrap.dynamodb()  # boto3 does not make clients in several threads at once
-    sqs = bootstrap.sqs()
+    connect()
 
     def handler(event: dict[str, Any], context: Any) -> Any:
-        signal.setitimer(signal.ITIMER_REAL, time_limit)
-        try:
+        with time_limit(limit):
             return app.on_sqs_message(event, context)
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
 
     shared = socket.socket(fileno=descriptor)
     shared.setblocking(False)  # another instance may have taken the connection already
     # Batches here are of 10; smaller deliveries let real threads send several at once.
-    with mock.patch.object(delivery, "DELIVERY", 3), serving(Gateway(app.app).handle, shared):
-        Poller(sqs, os.environ["IMS_INVENTORY_QUEUE_URL"], handler, time_limit=time_limit).run(stop)
+    with mock.patch.object(delivery, "MAX_ENTRIES", 3), serving(Gateway(app.app).handle, shared):
+        queue = os.environ["IMS_INVENTORY_QUEUE_URL"]
+        Poller(bootstrap.sqs(), queue, handler, time_limit=limit).run(stop)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Several instances of the system on one stage, killed and restarted."""
+"""Several processes of the system on one stage, killed and restarted."""
 
 from __future__ import annotations
 
@@ -17,25 +17,30 @@ from typing import Final, NoReturn, Self
 
 from local.environment import NO_ACCOUNT
 from tests.faults.faulty_proxy import Exchange, Reset
+from tests.faults.processes import NAME_VARIABLE, SENDER_HEADER
 from tests.support.local_stack import ROOT
 
 _STOP_SECONDS: Final = 30
+_SWEEPERS: Final = 2
+"""They sweep at the same time, which costs repeats at most."""
 
 
 class Instances:
-    """`size` processes of `tests.faults.instance_process`; one that ends is replaced.
+    """`size` processes of `tests.faults.instance_process`, and two that sweep; one that ends is replaced.
 
-    `ended` counts exit statuses: -9 (SIGKILL), -14 (SIGALRM: out of time), or another.
+    `ended` counts exit statuses: -9 (SIGKILL), -14 (SIGALRM: out of time), or another. `senders_killed` names
+    the processes that were killed because of a request.
     """
 
     def __init__(
         self, env: Mapping[str, str], bound: socket.socket, folder: Path, size: int, time_limit: float
     ) -> None:
         self.ended: Counter[int] = Counter()
+        self.senders_killed: list[str] = []
         self._env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **NO_ACCOUNT, **env}
         self._bound = bound
         self._folder = folder
-        self._size = size
+        self._sizes = {"instance": size, "sweeper": _SWEEPERS}
         self._time_limit = time_limit
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._started = 0
@@ -62,7 +67,7 @@ class Instances:
     @property
     def logs(self) -> str:
         """What all of them printed."""
-        return "".join(file.read_text() for file in sorted(self._folder.glob("instance-*.log")))
+        return "".join(file.read_text() for file in sorted(self._folder.glob("*.log")))
 
     def __enter__(self) -> Self:
         self._replace()
@@ -84,12 +89,13 @@ class Instances:
                 raise AssertionError(f"{name} did not stop: {self.logs[-4000:]}") from None
 
     def _kill_sender(self, exchange: Exchange) -> None:
-        agent = exchange.headers["User-Agent"]
+        name = sender(exchange)
         with self._lock:
-            for name, process in self._processes.items():
-                if f"app/{name} " in f"{agent} ":
-                    process.kill()
-                    process.wait()
+            process = self._processes.get(name)
+            if process and process.poll() is None:  # another of its requests may have met this
+                process.kill()
+                process.wait()
+                self.senders_killed.append(name)
 
     def _keep(self) -> None:
         while not self._over.wait(0.05):
@@ -101,26 +107,27 @@ class Instances:
                 if process.poll() is not None:
                     self.ended[process.returncode] += 1
                     del self._processes[name]
-            while len(self._processes) < self._size:
-                self._started += 1
-                name = f"instance-{self._started:03}"
-                self._processes[name] = self._start(name)
+            for role, size in self._sizes.items():
+                for _ in range(size - sum(name.startswith(role) for name in self._processes)):
+                    self._started += 1
+                    name = f"{role}-{self._started:03}"
+                    self._processes[name] = self._start(role, name)
 
-    def _start(self, name: str) -> subprocess.Popen[bytes]:
+    def _start(self, role: str, name: str) -> subprocess.Popen[bytes]:
         descriptor = self._bound.fileno()
+        arguments = [str(descriptor)] if role == "instance" else []
         with (self._folder / f"{name}.log").open("wb") as log:
             return subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "tests.faults.instance_process",
-                    str(descriptor),
-                    str(self._time_limit),
-                ],
+                [sys.executable, "-m", f"tests.faults.{role}_process", *arguments, str(self._time_limit)],
                 cwd=ROOT,
-                env={**self._env, "AWS_SDK_UA_APP_ID": name},
+                env={**self._env, NAME_VARIABLE: name},
                 pass_fds=[descriptor],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
+
+
+def sender(exchange: Exchange) -> str:
+    """The name of the process that sent a request; "" for any other."""
+    return exchange.headers.get(SENDER_HEADER, "")

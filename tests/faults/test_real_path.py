@@ -3,20 +3,32 @@
 import signal
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 import pytest
 
 from tests.faults import http_faults
 from tests.faults.conftest import RunExperiment
-from tests.faults.faulty_proxy import Fault, no_fault
-from tests.faults.http_faults import RandomFaults
+from tests.faults.experiment import MAX_RECEIVE_COUNT, Experiment
+from tests.faults.faulty_proxy import Exchange, Fault, Script
+from tests.faults.http_faults import RandomFaults, is_answer, oms_queue_meets
+from tests.faults.instances import sender
+from tests.faults.sweeper_process import TIMES_FASTER
+
+TERRAFORMS_LEAST: Final = 20.0
+"""The shortest time limit in seconds; the local one is shorter than a call that times out."""
+
+
+LONG: Final = (pytest.mark.faults, pytest.mark.timeout(400))
+"""Marks of a test of half a minute of faults or more, which `make faults` runs."""
 
 
 def long(test: Callable[..., Any]) -> Callable[..., Any]:
-    """Mark a test of half a minute of faults, which `make faults` runs."""
-    marked: Callable[..., Any] = pytest.mark.faults(pytest.mark.timeout(400)(test))
-    return marked
+    """Put `LONG` on a test."""
+    for mark in LONG:
+        test = mark(test)
+    return test
 
 
 def test_faults_of_every_kind_and_kills(run_experiment: RunExperiment) -> None:
@@ -29,19 +41,87 @@ def test_faults_of_every_kind_and_kills(run_experiment: RunExperiment) -> None:
         random_faults = run.dynamodb.script = run.sqs.script = RandomFaults(run.rng, faults, rate=0.2)
         with run.under_load(orders=200, seconds=6):
             run.kill_at_random(5, pause=3)
-            run.wait_for(lambda: random_faults.counts.total() >= 20)
+            run.wait_for(lambda: random_faults.counts.total() >= 20 and bool(run.instances.senders_killed))
 
     assert run.instances.ended[-signal.SIGKILL] > 0
 
 
-def test_outages_of_dynamodb_sqs_and_the_oms_queue(run_experiment: RunExperiment) -> None:
-    with run_experiment(visibility=2) as run, run.under_load(orders=200, seconds=8):
+def test_outages_of_dynamodb_and_sqs(run_experiment: RunExperiment) -> None:
+    with run_experiment(visibility=2) as run, run.under_load(orders=200, seconds=6):
         time.sleep(1)
         run.dynamodb.outage(2)
         time.sleep(1)
         run.sqs.outage(2)
-        run.sqs.script = http_faults.oms_queue_refuses("AccessDenied", 403)
-        time.sleep(4)
+        time.sleep(1)
+
+
+@pytest.mark.parametrize(
+    ("orders", "seconds", "visibility"),
+    [pytest.param(100, 6, 1, id="6 s"), pytest.param(600, 60, 4, id="60 s", marks=LONG)],
+)
+def test_the_oms_queue_is_away_for_longer_than_a_message_has_deliveries(
+    run_experiment: RunExperiment, orders: int, seconds: int, visibility: int
+) -> None:
+    """Here 60 s stand for an hour. The sweep is 15 times faster than on AWS, so two minutes are 8 s."""
+    assert seconds > visibility * MAX_RECEIVE_COUNT
+    two_minutes = 120 / TIMES_FASTER
+    with run_experiment(
+        instances=3, units=orders // 2, visibility=visibility, function_seconds=TERRAFORMS_LEAST
+    ) as run:
+        with run.under_load(orders, seconds + 1):
+            time.sleep(1)
+            _be_away(run, seconds)
+            owed, returned = run.owed(), time.monotonic()
+            answers = run.sqs.script = _Answers(returned)
+            run.wait_for(run.quiet)
+        run.measured = {
+            "sweeps killed": sum(name.startswith("sweeper") for name in run.instances.senders_killed),
+            "owed at its return": owed,
+            "seconds until all were sent": round(answers.last - returned, 1),
+        }
+
+    assert run.dead == [], "a valid message ended in the DLQ"
+    assert owed > 0
+    assert answers.last - returned < two_minutes
+
+
+def _be_away(run: Experiment, seconds: float) -> None:
+    """Let every send to the OMS's queue fail for `seconds`, in each way in turn; half way, kill a sweep."""
+    refused = http_faults.refused
+    ways = [
+        refused("AccessDenied", 403),
+        http_faults.timed_out_before_effect,
+        refused("AWS.SimpleQueueService.NonExistentQueue", 400),
+        http_faults.server_error,
+        http_faults.unavailable,
+        http_faults.reset_before_effect,
+    ]
+    for number, way in enumerate(ways):
+        run.sqs.script = oms_queue_meets(way)
+        time.sleep(seconds / len(ways))
+        if number == len(ways) // 2:
+            run.sqs.script = _killing_sweeps(run, way)
+            run.wait_for(lambda: any(name.startswith("sweeper") for name in run.instances.senders_killed))
+
+
+def _killing_sweeps(run: Experiment, otherwise: Fault) -> Script:
+    def script(exchange: Exchange) -> Fault | None:
+        if not is_answer(exchange):
+            return None
+        return run.instances.killed_before_effect if sender(exchange).startswith("sweeper") else otherwise
+
+    return script
+
+
+@dataclass
+class _Answers:
+    """A script without faults; `last` is when the last answer was sent."""
+
+    last: float
+
+    def __call__(self, exchange: Exchange) -> None:
+        if is_answer(exchange):
+            self.last = time.monotonic()
 
 
 @long
@@ -74,23 +154,6 @@ def test_an_outage_of_half_a_minute(run_experiment: RunExperiment, service: str)
 
 
 @long
-@pytest.mark.parametrize(
-    ("code", "status"), [("AccessDenied", 403), ("AWS.SimpleQueueService.NonExistentQueue", 400)]
-)
-def test_the_oms_queue_refuses_for_half_a_minute(
-    run_experiment: RunExperiment, code: str, status: int
-) -> None:
-    with run_experiment(units=300, visibility=4) as run, run.under_load(orders=600, seconds=36):
-        time.sleep(3)
-        run.sqs.script = http_faults.oms_queue_refuses(code, status)
-        time.sleep(30)
-        run.sqs.script = no_fault
-        time.sleep(3)
-
-    assert run.dead, "the queue refused for too short a time"
-
-
-@long
 def test_four_consumers_are_killed_repeatedly(run_experiment: RunExperiment) -> None:
     with run_experiment(units=300, instances=4) as run:
         faults = [run.instances.killed_before_effect, run.instances.killed_after_effect]
@@ -98,6 +161,7 @@ def test_four_consumers_are_killed_repeatedly(run_experiment: RunExperiment) -> 
         with run.under_load(orders=600, seconds=28):
             run.kill_at_random(30, pause=3)
             run.wait_for(lambda: random_faults.have_occurred(faults))
+            run.wait_for(lambda: bool(run.instances.senders_killed))
 
 
 @long

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,11 +17,15 @@ from botocore.exceptions import ReadTimeoutError
 from botocore.httpsession import URLLib3Session
 
 import app
+from chalicelib.aws.deadline import Deadline
 from chalicelib.consumer.consumer import Consumer
 from chalicelib.consumer.delivery import Publisher
 from chalicelib.consumer.inbox import Message
+from chalicelib.consumer.sweep import PATIENCE, Sweep
 from chalicelib.store.order_store import OrderStore
+from chalicelib.store.outbox_store import OutboxStore
 from local.stage import Stage
+from tests.support.deadlines import after
 from tests.support.engines import Network
 from tests.support.engines.network import Call, Fault
 from tests.support.executors import ImmediateExecutor
@@ -79,13 +85,25 @@ def stock_of(stage: Stage, sku: str) -> int:
 def consumer_on(stage: Stage, script: Any = None) -> Consumer:
     """A consumer with its own clients, as in its own process; `script` is that of its `Network`."""
     network = Network(script or CheckingScript())
-    store = OrderStore(network.client(_client(stage, "dynamodb")), stage.tables)
+    dynamodb = network.client(_client(stage, "dynamodb"))
     return Consumer(
-        store,
+        OrderStore(dynamodb, stage.tables),
+        OutboxStore(dynamodb, stage.tables),
         Publisher(network.client(_client(stage, "sqs")), stage.oms_queue_url),
         stage.tables.record_ttl_days,
         ImmediateExecutor(),
     )
+
+
+def sweep_on(stage: Stage, script: Any = None) -> Sweep:
+    """A sweep with its own clients, as in its own process; `script` is that of its `Network`."""
+    consumer = consumer_on(stage, script)
+    return Sweep(consumer.store, consumer.outbox, consumer.publisher, consumer.executor)
+
+
+def later() -> Deadline:
+    """A deadline of the real length, when what is in the outbox now is no longer too young to sweep."""
+    return replace(after(60), now=lambda: datetime.now(UTC) + PATIENCE + timedelta(seconds=1))
 
 
 @cache

@@ -20,10 +20,12 @@ from tests.integration.consumers import (
     CheckingScript,
     consumer_on,
     invoke,
+    later,
     lose_responses,
     message,
     put_stock,
     stock_of,
+    sweep_on,
 )
 from tests.support.engines import Crash, FakeClock
 from tests.support.engines.faults import crash_after, crash_before
@@ -79,11 +81,7 @@ class TestRoundTrips:
         put_stock(consumer_stage, {"A": 100, "B": 100})
         trips = RoundTrips()
         batch = [reserve(f"o{n}", {"A": 1, "B": 2}) for n in range(10)]
-        assert trips.operations_of(*batch) == [
-            "TransactWriteItems",
-            "SendMessageBatch",
-            "BatchExecuteStatement",
-        ]
+        assert trips.operations_of(*batch) == ["TransactWriteItems", "SendMessageBatch", "DeleteItem"]
         check(read_state(consumer_stage, [text(body) for body in batch]), {"A": 100, "B": 100})
 
     def test_ten_orders_with_three_rejected_take_four_calls_also_when_the_shortage_is_known(
@@ -92,7 +90,7 @@ class TestRoundTrips:
         put_stock(consumer_stage, {"A": 7, "B": 100})
         trips = RoundTrips()
         first = [reserve(f"o{n}", {"A": 1}) for n in range(10)]
-        done = ["TransactWriteItems", "SendMessageBatch", "BatchExecuteStatement"]
+        done = ["TransactWriteItems", "SendMessageBatch", "DeleteItem"]
         assert trips.operations_of(*first) == ["TransactWriteItems", *done]
         second = [reserve(f"p{n}", {"B": 1} if n < 7 else {"A": 1}) for n in range(10)]
         assert trips.operations_of(*second) == ["BatchGetItem", *done]
@@ -103,7 +101,7 @@ class TestRoundTrips:
         trips = RoundTrips()
         batch = [reserve(f"o{n}", {"A": 1}) for n in range(10)]
         invoke(*batch[:2])
-        done = ["TransactWriteItems", "SendMessageBatch", "BatchExecuteStatement"]
+        done = ["TransactWriteItems", "SendMessageBatch", "DeleteItem"]
         assert trips.operations_of(*batch) == ["TransactWriteItems", *done]
         assert stock_of(consumer_stage, "A") == 90
         check(read_state(consumer_stage, [text(body) for body in batch]), {"A": 100})
@@ -114,7 +112,7 @@ class TestRoundTrips:
         put_stock(consumer_stage, {"A": 100})
         trips = RoundTrips()
         batch = [reserve(f"o{n}", {"A": 1}) for n in range(10)]
-        done = ["TransactWriteItems", "SendMessageBatch", "BatchExecuteStatement"]
+        done = ["TransactWriteItems", "SendMessageBatch", "DeleteItem"]
         assert trips.operations_of(*batch, receives=2) == ["BatchGetItem", *done]
         assert trips.operations_of(*batch, receives=2) == ["BatchGetItem"]
 
@@ -122,7 +120,7 @@ class TestRoundTrips:
         put_stock(consumer_stage, {"A": 100})
         trips = RoundTrips()
         invoke(*(reserve(f"o{n}", {"A": 1}) for n in range(10)))
-        done = ["TransactWriteItems", "SendMessageBatch", "BatchExecuteStatement"]
+        done = ["TransactWriteItems", "SendMessageBatch", "DeleteItem"]
         assert trips.operations_of(*(release(f"o{n}") for n in range(10))) == ["BatchGetItem", *done]
         assert stock_of(consumer_stage, "A") == 100
 
@@ -158,8 +156,8 @@ class TestMixedBatches:
         assert here == there
         assert {sku: stock_of(consumer_stage, sku) for sku in stock} == memory.stock
 
-    def test_an_order_of_99_skus_with_the_largest_fields_is_reserved(self, consumer_stage: Stage) -> None:
-        skus = [f"{n:02}{'x' * 62}" for n in range(99)]
+    def test_an_order_of_98_skus_with_the_largest_fields_is_reserved(self, consumer_stage: Stage) -> None:
+        skus = [f"{n:02}{'x' * 62}" for n in range(98)]
         put_stock(consumer_stage, dict.fromkeys(skus, 1))
         batch = [
             reserve("o" * 128, dict.fromkeys(skus, 1), customer_id="😀" * 256),
@@ -208,9 +206,11 @@ class TestLostResponses:
         assert stock_of(consumer_stage, "A") == 5
         check(read_state(consumer_stage, [text(body) for body in batch]), {"A": 5})
 
-    def test_a_mark_whose_response_is_lost_leaves_the_order_settled(self, consumer_stage: Stage) -> None:
+    def test_a_removal_from_the_outbox_whose_response_is_lost_leaves_the_order_settled(
+        self, consumer_stage: Stage
+    ) -> None:
         put_stock(consumer_stage, {"A": 5})
-        lose_responses(bootstrap.dynamodb(), "BatchExecuteStatement", 2)
+        lose_responses(bootstrap.dynamodb(), "DeleteItem", 2)
         body = reserve("a", {"A": 2})
         assert invoke(body) == []
         assert RoundTrips().operations_of(body, receives=2) == ["BatchGetItem"]
@@ -235,12 +235,12 @@ class TestCrashes:
             ("transact_write_items", crash_after, 1),
             ("send_message_batch", crash_before, 1),
             ("send_message_batch", crash_after, 2),
-            ("batch_execute_statement", crash_before, 2),
-            ("batch_execute_statement", crash_after, 1),
+            ("delete_item", crash_before, 2),
+            ("delete_item", crash_after, 1),
         ],
     )
     @pytest.mark.parametrize("kind", ["reserve", "release"])
-    def test_a_redelivery_sends_the_same_answer_and_takes_stock_once(
+    def test_a_redelivery_takes_stock_once_and_the_sweep_sends_the_answer(
         self, consumer_stage: Stage, kind: str, operation: str, fault: Fault, sent: int
     ) -> None:
         put_stock(consumer_stage, {"A": 5})
@@ -254,6 +254,7 @@ class TestCrashes:
         with pytest.raises(Crash):
             dying.settle([message(body) for body in batch], deadline())
         assert invoke(*batch, receives=2) == []
+        sweep_on(consumer_stage).run(later())
         assert stock_of(consumer_stage, "A") == (3 if kind == "reserve" else 5)
         answers = answers_by_order(consumer_stage)["o"]
         assert len(answers) == sent
@@ -261,6 +262,71 @@ class TestCrashes:
         expected = AnswerType.RESERVED if kind == "reserve" else AnswerType.RELEASED
         assert answers[0]["event_id"] == event_id("o", expected)
         assert RoundTrips().operations_of(*batch, receives=3) == ["BatchGetItem"]
+        state = read_state(consumer_stage, [])
+        assert state.outbox == []
+
+
+class TestRecordsOfVersion11:
+    """Until then no outbox owed the answers: a record said when they were sent."""
+
+    FIRST = text({"type": "InventoryReserved", "event_id": "e1", "order_id": "o", "timestamp": "t1"})
+    SECOND = text({"type": "InventoryReleased", "event_id": "e2", "order_id": "o", "timestamp": "t2"})
+
+    def put(self, stage: Stage, outcome: str, **texts: str) -> None:
+        """Write a record as version 1.1 did."""
+        names = {"order_id": "o", "customer_id": "c", "outcome": outcome, "event": self.FIRST, **texts}
+        item: dict[str, Any] = {
+            **{name: {"S": content} for name, content in names.items()},
+            "items": {"M": {"A": {"N": "2"}}},
+            "created_at": {"S": "t1"},
+            "ttl": {"N": "9999999999"},
+        }
+        stage.dynamodb.put_item(TableName=stage.tables.processed_events_table, Item=item)
+
+    @pytest.mark.parametrize("receives", [1, 2])
+    def test_an_order_whose_answer_nobody_sent_is_answered_once_its_message_comes_again(
+        self, consumer_stage: Stage, receives: int
+    ) -> None:
+        self.put(consumer_stage, "RESERVED")
+        for _ in range(2):
+            assert invoke(reserve("o", {"A": 2}), receives=receives) == []
+        state = read_state(consumer_stage, [])
+        assert (state.answers, state.outbox, state.inventory) == ([self.FIRST], [], [])
+
+    def test_a_release_whose_answer_nobody_sent_is_answered_once_its_message_comes_again(
+        self, consumer_stage: Stage
+    ) -> None:
+        self.put(consumer_stage, "RELEASED", published_at="t1", release_event=self.SECOND)
+        for _ in range(2):
+            assert invoke(release("o"), receives=2) == []
+        state = read_state(consumer_stage, [])
+        assert (state.answers, state.outbox, state.inventory) == ([self.SECOND], [], [])
+
+    def test_a_release_of_an_order_whose_answer_nobody_sent_leaves_both_answers_to_send(
+        self, consumer_stage: Stage
+    ) -> None:
+        put_stock(consumer_stage, {"A": 1})
+        self.put(consumer_stage, "RESERVED")
+        assert invoke(release("o")) == []
+        assert stock_of(consumer_stage, "A") == 3
+        state = read_state(consumer_stage, [])
+        assert sorted(json.loads(body)["type"] for body in state.answers) == [
+            "InventoryReleased",
+            "InventoryReserved",
+        ]
+        assert state.outbox == []
+
+    def test_an_order_that_is_answered_gets_no_other_answer(self, consumer_stage: Stage) -> None:
+        self.put(
+            consumer_stage,
+            "RELEASED",
+            published_at="t1",
+            release_event=self.SECOND,
+            release_published_at="t2",
+        )
+        assert invoke(release("o"), reserve("o", {"A": 2}), receives=2) == []
+        state = read_state(consumer_stage, [])
+        assert (state.answers, state.outbox) == ([], [])
 
 
 def test_messages_from_the_queue_are_answered_and_poison_moves_to_the_dlq(consumer_stage: Stage) -> None:

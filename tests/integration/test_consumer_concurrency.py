@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
@@ -14,17 +15,33 @@ from chalicelib.aws.deadline import Deadline
 from chalicelib.consumer.consumer import Consumer
 from chalicelib.consumer.inbox import Message
 from chalicelib.domain.stock import Adjustment, IdempotencyKey
+from chalicelib.domain.writes import OweAnswers
 from chalicelib.errors import Conflict, Contended, NotFound
 from chalicelib.services.stock_changes import StockChanges
+from chalicelib.store.items import owed_to_item
+from chalicelib.store.outbox_store import OutboxStore
 from chalicelib.store.stock_store import StockStore
 from local.stage import Stage
-from tests.integration.consumers import CheckingScript, consumer_on, message, put_stock, stock_of
+from tests.integration.consumers import (
+    CheckingScript,
+    consumer_on,
+    later,
+    message,
+    put_stock,
+    stock_of,
+    sweep_on,
+)
 from tests.support.deadlines import after
+from tests.support.engines import Crash
 from tests.support.engines.faults import (
+    Partial,
+    crash_after,
+    crash_before,
     reset_after_effect,
     throttled,
     timed_out_after_effect,
     timed_out_before_effect,
+    unreachable,
 )
 from tests.support.engines.network import Call, Fault
 from tests.support.invariants import check, drain, read_state
@@ -243,3 +260,129 @@ def test_an_order_delivered_to_many_consumers_is_settled_once(stage: Stage) -> N
         assert stock_of(stage, "A") == left
     answers = drain(stage, stage.oms_queue_url)
     assert len(set(answers)) == 2, "each answer is the same however often it is sent"
+
+
+def refusals_and_deaths(seed: int) -> Callable[[Call], Fault | None]:
+    """An OMS queue that refuses at random, and senders that die before or after each step."""
+    rng = Random(seed)
+    refusals: list[Fault] = [throttled, unreachable, timed_out_after_effect, Partial(), Partial((0, -1))]
+    steps = ("transact_write_items", "send_message_batch", "delete_item", "update_item")
+
+    def faults(call: Call) -> Fault | None:
+        if call.operation == "send_message_batch" and rng.random() < 0.5:
+            return rng.choice(refusals)
+        if call.operation in steps and rng.random() < 0.06:
+            return rng.choice([crash_before, crash_after])
+        return None
+
+    return faults
+
+
+def lives(seed: int, live: Callable[[CheckingScript], object]) -> int:
+    """Run `live` in one process after another, until one does not die; returns how many died."""
+    script = CheckingScript(refusals_and_deaths(seed))
+    died = 0
+    while True:
+        try:
+            live(script)
+        except Crash:
+            died += 1
+        else:
+            return died
+
+
+def test_no_answer_is_lost_when_the_oms_queue_refuses_and_senders_die(stage: Stage) -> None:
+    rng = Random(5)
+    initial = {f"S{n}": rng.randint(0, 60) for n in range(4)}
+    put_stock(stage, initial)
+    bodies = order_messages(rng, list(initial), 200)
+    deliveries = Deliveries(bodies, rng)
+    over = threading.Event()
+    died: list[int] = []
+
+    def consume_until_all_is_done() -> None:
+        run_concurrently(
+            *(
+                lambda n=n: died.append(
+                    lives(n, lambda script: consume(consumer_on(stage, script), deliveries, n))
+                )
+                for n in range(5)
+            )
+        )
+        over.set()
+
+    def sweep(seed: int) -> None:
+        while not over.is_set():
+            died.append(lives(seed, lambda script: sweep_on(stage, script).run(later())))
+            seed += 100
+
+    run_concurrently(consume_until_all_is_done, lambda: sweep(10), lambda: sweep(11))
+    sweep_on(stage).run(later())
+
+    state = read_state(stage, bodies)
+    check(state, initial)
+    assert state.outbox == []
+    assert set(state.answers) == set(on_record(state.records)), "each answer was sent at least once"
+    assert len(state.answers) > len(set(state.answers)), "no sender died after a send"
+    assert sum(died) > 10
+
+
+def on_record(records: Sequence[Any]) -> Iterator[str]:
+    """The bodies of all answers on records of orders."""
+    for record in records:
+        if "event" in record:
+            yield record["event"]["S"]
+        for operation in record.get("operations", {"L": ()})["L"]:
+            yield operation["M"]["event"]["S"]
+
+
+def test_senders_that_narrow_an_item_at_once_lose_no_answer(stage: Stage) -> None:
+    names = [f"o{number}" for number in range(60)]
+    item = owed_to_item(OweAnswers("change", names), datetime.now(UTC))
+    stage.dynamodb.put_item(TableName=stage.tables.outbox_table, Item=item)
+    outbox = OutboxStore(stage.dynamodb, stage.tables)
+    kept = set(names[::5])
+    ready = threading.Barrier(4)
+
+    def narrow(seed: int) -> None:
+        rng = Random(seed)
+        sent = [name for name in names if name not in kept and rng.random() < 0.6]
+        ready.wait()
+        for start in range(0, len(sent), 3):
+            outbox.narrow("change", sent[start : start + 3])
+
+    run_concurrently(*(lambda seed=seed: narrow(seed) for seed in range(4)))
+    ((left,),) = outbox.scan(after(SECONDS))
+    assert kept <= set(left.references) < set(names)
+
+    outbox.narrow("change", names)
+    ((left,),) = outbox.scan(after(SECONDS))
+    assert left.references == (), "an item that owes nothing is still found, and removed by the sweep"
+    sweep_on(stage).run(later())
+    assert list(outbox.scan(after(SECONDS))) == [[]]
+
+
+def test_two_sweeps_of_which_each_meets_refusals_send_everything(stage: Stage) -> None:
+    put_stock(stage, {"A": 100})
+    bodies = [text(reserve(f"o{number}", {"A": 1})) for number in range(60)]
+    away = CheckingScript(lambda call: unreachable if call.operation == "send_message_batch" else None)
+    assert consumer_on(stage, away).settle([message(body) for body in bodies], after(SECONDS)) == set()
+    assert drain(stage, stage.oms_queue_url) == []
+
+    def sweep(seed: int) -> None:
+        rng = Random(seed)
+
+        def partly(call: Call) -> Fault | None:
+            if call.operation != "send_message_batch":
+                return None
+            return Partial(tuple(rng.sample(range(10), 4)), sender_fault=True)
+
+        for _ in range(3):
+            sweep_on(stage, CheckingScript(partly)).run(later())
+
+    run_concurrently(lambda: sweep(1), lambda: sweep(2))
+    sweep_on(stage).run(later())
+    state = read_state(stage, bodies)
+    check(state, {"A": 100})
+    assert state.outbox == []
+    assert {json.loads(body)["order_id"] for body in state.answers} == {f"o{number}" for number in range(60)}

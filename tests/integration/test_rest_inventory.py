@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chalicelib import bootstrap
-from chalicelib.domain.reservation import Outcome, Reservation
+from chalicelib.domain.reservation import AnswerType, Operation, Outcome, Reservation
 from chalicelib.store.items import reservation_to_item
 from local.stage import Stage
 from tests.support.rest import Response, RestClient
@@ -273,29 +273,26 @@ def test_a_throttled_table_is_503(rest: RestClient, lamp: str) -> None:
 
 
 EVENT = {"type": "InventoryReserved", "order_id": "o:1"}
+RELEASE = Operation("r1", "ReleaseInventory", "t2", AnswerType.RELEASED, json.dumps(EVENT))
+RELEASE_SHOWN = {"operation_id": "r1", "type": "ReleaseInventory", "at": "t2", "answer": EVENT}
 
 
 @pytest.mark.parametrize(
     ("record", "more_fields"),
     [
         (
-            Reservation("o:1", Outcome.RESERVED, "t1", "c", {"A": 2}, json.dumps(EVENT), "t2"),
-            {"outcome": "RESERVED", "answer": EVENT, "published_at": "t2", "release": None},
+            Reservation("o:1", Outcome.RESERVED, "t1", "c", {"A": 2}, json.dumps(EVENT)),
+            {"outcome": "RESERVED", "answer": EVENT, "operations": []},
         ),
         (
             Reservation(
-                "o:1", Outcome.RELEASED, "t1", "c", {"A": 2}, json.dumps(EVENT), "t2", json.dumps(EVENT)
+                "o:1", Outcome.RELEASED, "t1", "c", {"A": 2}, json.dumps(EVENT), operations=(RELEASE,)
             ),
-            {
-                "outcome": "RELEASED",
-                "answer": EVENT,
-                "published_at": "t2",
-                "release": {"answer": EVENT, "published_at": None},
-            },
+            {"outcome": "RELEASED", "answer": EVENT, "operations": [RELEASE_SHOWN]},
         ),
         (
             Reservation("o:1", Outcome.REJECTED, "t1", "c", {"A": 2}, json.dumps(EVENT)),
-            {"outcome": "REJECTED", "answer": EVENT, "published_at": None, "release": None},
+            {"outcome": "REJECTED", "answer": EVENT, "operations": []},
         ),
     ],
 )
@@ -316,9 +313,7 @@ def test_a_reservation_shows_the_outcome_of_an_order(
 
 
 def test_a_tombstone_is_a_release_without_a_first_answer(rest: RestClient, stage: Stage) -> None:
-    record = Reservation(
-        "o", Outcome.RELEASED, "t1", release_event=json.dumps(EVENT), release_published_at="t2"
-    )
+    record = Reservation("o", Outcome.RELEASED, "t1", operations=(RELEASE,))
     stage.dynamodb.put_item(
         TableName=stage.tables.processed_events_table, Item=reservation_to_item(record, 1)
     )
@@ -328,9 +323,8 @@ def test_a_tombstone_is_a_release_without_a_first_answer(rest: RestClient, stage
         "customer_id": None,
         "items": [],
         "created_at": "t1",
-        "published_at": None,
         "answer": None,
-        "release": {"answer": EVENT, "published_at": "t2"},
+        "operations": [RELEASE_SHOWN],
     }
 
 

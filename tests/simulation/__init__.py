@@ -6,7 +6,10 @@
     network.py     between an actor and the in-memory AWS: delays, faults, the log
     faults.py      the faults by name
     adversary.py   a REST writer that acts at the worst moment
-    actors.py      the consumer's processes, the writers over REST, the OMS
+    actors.py      what they share, the writers over REST, the OMS
+    functions.py   the consumer's processes and the sweep's
+    old_version.py the consumer before the outbox, which ran before, or still runs
+    records.py     what a stored record says
     run.py         one history, from an empty stage until nothing is left to do
     invariants.py  what must hold at every point of a history
     transcript.py  a history as text

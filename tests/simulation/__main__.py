@@ -63,13 +63,14 @@ def _seeds(pool: Pool, seeds: Iterable[int]) -> int:
 
 
 def _mutations(pool: Pool) -> int:
-    print("| mutation | seeds needed | at most | violates |\n|---|---|---|---|")
+    print("| mutation | from seed | seeds needed | at most | violates |\n|---|---|---|---|---|")
     missed = 0
     for name, verdict in zip(MUTATIONS, pool.imap(find_mutation, MUTATIONS), strict=True):
         found = verdict.violation
         missed += found is None
         needed, what = (str(verdict.runs), found.invariant) if found else ("**not found**", "")
-        print(f"| {name} | {needed} | {MUTATIONS[name].seeds} | {what} |", flush=True)
+        mutation = MUTATIONS[name]
+        print(f"| {name} | {mutation.first} | {needed} | {mutation.seeds} | {what} |", flush=True)
     return 1 if missed else 0
 
 

@@ -1,10 +1,11 @@
-"""A REST writer that acts at the worst moment."""
+"""A REST writer that acts at the worst moment, and the old version that does."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -14,6 +15,8 @@ from chalicelib.errors import ImsError
 from chalicelib.services.stock_changes import StockChanges
 from chalicelib.store.product_store import ProductStore
 from chalicelib.store.stock_store import StockStore
+from tests.simulation.messages import OmsMessage
+from tests.simulation.old_version import OldConsumer
 from tests.simulation.scheduler import Scheduler
 from tests.support.deadlines import endless
 from tests.support.engines import FakeStage
@@ -27,18 +30,31 @@ class Adversary:
     """
 
     def __init__(
-        self, scheduler: Scheduler, stage: FakeStage, log_action: Callable[[str, str, Any], None]
+        self,
+        scheduler: Scheduler,
+        stage: FakeStage,
+        log_action: Callable[[str, str, Any], None],
+        messages: Iterable[OmsMessage],
     ) -> None:
         self._scheduler = scheduler
         self._stage = stage
         self._log_action = log_action
+        self._old = {message.order_id: message for message in messages if message.old}
         self._changes = StockChanges(StockStore(stage.dynamodb, stage.tables))
         self._products = ProductStore(stage.dynamodb, stage.tables)
 
     def interfere(self, call: Call, rng: Random, within: float) -> None:
-        """Change one of the SKUs that `call` named, `within` so many seconds."""
-        if skus := _skus(call):
-            sku, moment = rng.choice(skus), self._scheduler.now + rng.uniform(0, within)
+        """Act on a SKU or an order that `call` named, `within` so many seconds."""
+        keys = _keys(call)
+        moment = self._scheduler.now + rng.uniform(0, within)
+        orders = [key["order_id"]["S"] for key in keys if "order_id" in key]
+        if self._old and (known := [order for order in orders if order in self._old]):
+            message = self._old[rng.choice(known)]
+            log = partial(self._log_action, "old version")
+            act = OldConsumer(self._stage, message, rng.randint(1, 4), lambda: None, log)
+            self._scheduler.call_at(moment, act)
+        elif skus := [key["sku"]["S"] for key in keys if "sku" in key]:
+            sku = rng.choice(skus)
             self._scheduler.call_at(moment, lambda: self._act(sku, rng))
 
     def _act(self, sku: str, rng: Random) -> None:
@@ -61,17 +77,11 @@ class Adversary:
                 self._changes.adjust(sku, Adjustment(-rng.choice((1, 2)), "LOST"), deadline)
 
 
-def _skus(call: Call) -> Sequence[str]:
-    """The SKUs whose stock a call reads or writes."""
+def _keys(call: Call) -> Sequence[Any]:
+    """The keys of the SKUs and orders that a call reads or writes."""
     if call.operation == "transact_write_items":
-        keys = [
-            request["Key"]
-            for action in call.parameters["TransactItems"]
-            for request in action.values()
-            if "Key" in request
-        ]
-    elif call.operation == "batch_get_item":
-        keys = [key for part in call.parameters["RequestItems"].values() for key in part["Keys"]]
-    else:
-        return ()
-    return [key["sku"]["S"] for key in keys if "sku" in key]
+        requests = [request for action in call.parameters["TransactItems"] for request in action.values()]
+        return [request.get("Key") or request["Item"] for request in requests]
+    if call.operation == "batch_get_item":
+        return [key for part in call.parameters["RequestItems"].values() for key in part["Keys"]]
+    return ()

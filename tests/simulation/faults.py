@@ -33,12 +33,14 @@ _ANY: Final[dict[str, Fault]] = {
 }
 _TIMED: Final = ("sent twice", "effect delayed")  # these take time, so tests.simulation.network does them
 _SPECIAL: Final = {
-    "conflict": {"transact_write_items", "batch_execute_statement", "update_item"},
+    "conflict": {"transact_write_items", "update_item", "delete_item"},
     "few reasons told": {"transact_write_items"},
-    "partial": {"batch_get_item", "batch_execute_statement", "send_message_batch", "delete_message_batch"},
+    "partial": {"batch_get_item", "send_message_batch", "delete_message_batch"},
     "partial for good": {"send_message_batch"},
 }
 _CODES: Final = (*("TransactionConflict",) * 3, "ThrottlingError", "ProvisionedThroughputExceeded")
+AWAY: Final = ("unreachable", "unavailable", "timed out before effect", "refused", "denied")
+"""How a queue fails that is away."""
 KINDS: Final = (*_ANY, *_TIMED, *_SPECIAL)
 
 

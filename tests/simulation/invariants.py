@@ -12,14 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 from uuid import UUID, uuid5
 
+from tests.simulation.records import Record, answers, first, items, order_of, outcome, release, unqueued
 from tests.simulation.scenario import Scenario
 from tests.simulation.timeline import Entry, Responded, Settled
 from tests.support.engines.sqs import Sent
 from tests.support.engines.tables import Change, Commit
 
 # Part of the contract with the OMS: an order's answers have the same ids whoever sends them.
-_NAMESPACE = UUID("6f0c2a52-4f1e-4b0e-9d0c-3a8f5f6f3c11")
+NAMESPACE = UUID("6f0c2a52-4f1e-4b0e-9d0c-3a8f5f6f3c11")
 _FIRST = {"RESERVED": "InventoryReserved", "REJECTED": "InventoryReservationFailed"}
+_NO_RECORD: Record = {"order_id": {"S": ""}}
 _KEPT = ("order_id", "customer_id", "items", "event", "created_at")
 
 STOCK = "1 stock adds up"
@@ -71,7 +73,8 @@ class StateChecker:
     stock: dict[str, int | None] = field(default_factory=dict)
     products: set[str] = field(default_factory=set)
     expected_stock: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
-    records: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    records: dict[str, Record] = field(default_factory=dict)
+    outbox: dict[str, set[str]] = field(default_factory=dict)
     sent: set[str] = field(default_factory=set)
     bodies: dict[tuple[str, str], str] = field(default_factory=dict)
     settled: set[int] = field(default_factory=set)
@@ -81,7 +84,10 @@ class StateChecker:
         self.requested: defaultdict[str, list[Any]] = defaultdict(list)
         for message in self.scenario.messages:
             if not message.poison:
-                self.requested[message.order_id].append((message.kind, dict(message.items)))
+                wanted = self.requested[message.order_id]
+                wanted.append((message.kind, dict(message.items) if message.kind == "reserve" else {}))
+                if message.old and message.items:  # version 1.1 took one SKU more
+                    wanted.append(("reserve", dict(message.items)))
 
     def apply(self, entry: Entry) -> None:
         """Check and apply the next entry."""
@@ -90,9 +96,12 @@ class StateChecker:
                 self._commit(entry)
             case Sent(queue="OMS-OrderEventsQueue"):
                 self._sent(entry)
-            case Settled(messages):
+            case Settled(messages, failed):
                 for number in messages:
                     self._settled(number)
+                for number in failed:
+                    if self._must_succeed(number):
+                        _violate(ANSWERED, f"message {number} failed, though nothing was in its way")
             case Responded(key, response):
                 if self.responses.setdefault(key, response) != response:
                     _violate(IDEMPOTENT, f"{key}: first {self.responses[key]}, then {response}")
@@ -104,13 +113,26 @@ class StateChecker:
                 _violate(ANSWERED, f"message {number} is poison, but was reported as settled")
             if number not in dead and number not in self.settled:
                 _violate(ANSWERED, f"message {number} was lost")
-            unanswerable = message.poison or message.order_id == self.scenario.refused_order
-            if self.scenario.undisturbed and number in dead and not unanswerable:
+            if number in dead and self._must_succeed(number):
                 _violate(ANSWERED, f"message {number} is dead, though nothing delayed it")
+        recorded = {name for record in self.records.values() for name in answers(record)}
+        if left := sorted(self._owed & recorded):
+            _violate(ANSWERED, f"the outbox still owes the answers {left}")
+        for order_id, record in self.records.items():
+            for name, body in answers(record).items():
+                if body not in self.sent and name not in unqueued(record):
+                    _violate(ANSWERED, f"an answer of {order_id} was never sent: {name!r}")
+
+    def _must_succeed(self, number: int) -> bool:
+        """Whether nothing delays a message; an OMS queue that is away must not."""
+        message = self.scenario.messages[number]
+        unanswerable = message.poison or message.order_id == self.scenario.refused_order
+        return self.scenario.undisturbed and not unanswerable
 
     def _commit(self, commit: Commit) -> None:
-        changed_records: list[tuple[Mapping[str, Any] | None, Mapping[str, Any]]] = []
+        changed_records: list[tuple[Record | None, Record]] = []
         touched: dict[str, None] = {}
+        gone: set[str] = set()
         for change in commit.changes:
             if change.table == "InventoryTable":
                 self.stock[change.key] = int(change.after["quantity"]["N"]) if change.after else None
@@ -118,12 +140,17 @@ class StateChecker:
             elif change.table == "ProductTable":
                 (self.products.add if change.after else self.products.discard)(change.key)
                 touched[change.key] = None
+            elif change.table == "OutboxTable":
+                gone |= self._outbox(change)
             elif change.key.startswith("adjustment#"):
                 self._adjustment(change)
             else:
                 changed_records.append(self._record(change))
         for before, after in changed_records:
             self._effect(before, after)
+            self._check_claimed(after)
+        for name in gone:
+            self._check_sent(name)
         for sku in touched:
             if (self.stock.get(sku) is not None) is not (sku in self.products):
                 _violate(STOCK, f"{sku} has stock without being a product, or a product without stock")
@@ -137,8 +164,8 @@ class StateChecker:
         return {
             sku
             for before, after in changed_records
-            if _outcome(before) != _outcome(after)
-            for sku in _items(after)
+            if outcome(before) != outcome(after)
+            for sku in items(after)
         }
 
     def _adjustment(self, change: Change) -> None:
@@ -149,54 +176,75 @@ class StateChecker:
         elif change.before["delta"] != after["delta"]:
             _violate(STOCK, f"the record of a change was changed: {change.key}")
 
-    def _record(self, change: Change) -> tuple[Mapping[str, Any] | None, Mapping[str, Any]]:
+    def _record(self, change: Change) -> tuple[Record | None, Record]:
         before, after = change.before, change.after
         if after is None:
             _violate(RECORD, f"the record of {change.key} is gone")
-        was, is_ = _outcome(before), _outcome(after)
+        was, is_ = outcome(before), outcome(after)
         if before is not None:
             if was != is_ and (was, is_) != ("RESERVED", "RELEASED"):
                 _violate(RECORD, f"{change.key} went from {was} to {is_}")
-            kept = [*_KEPT, *(("release_event",) if was == "RELEASED" else ())]
-            for name in kept:
+            for name in _KEPT:
                 if before.get(name) != after.get(name):
                     _violate(RECORD, f"{name} of {change.key} was changed")
-        for event, mark in (("event", "published_at"), ("release_event", "release_published_at")):
-            sent = event in after and after[event]["S"] in self.sent
-            if mark in after and mark not in (before or {}) and not sent:
-                _violate(ANSWERED, f"{change.key} has {mark}, but its {event} was not sent")
-            if mark in (before or {}) and mark not in after:
-                _violate(RECORD, f"{mark} of {change.key} is gone")
+            for name, body in answers(before).items():
+                if answers(after).get(name) != body:
+                    _violate(RECORD, f"the answer {name!r} was changed")
         self.records[change.key] = after
         return before, after
 
-    def _effect(self, before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> None:
+    def _outbox(self, change: Change) -> set[str]:
+        """Apply a change of the outbox; returns the names that it took out."""
+        before = self.outbox.pop(change.key, set())
+        after = set(change.after.get("owed", {"SS": ()})["SS"]) if change.after else set()
+        if change.after is not None:
+            self.outbox[change.key] = after
+        return before - after
+
+    @property
+    def _owed(self) -> set[str]:
+        return set().union(*self.outbox.values())
+
+    def _check_claimed(self, record: Record) -> None:
+        """Check that what a record claims of its answers is true: they are sent, or owed by the outbox."""
+        missing = unqueued(record)
+        for name, body in answers(record).items():
+            if name not in missing and body not in self.sent and name not in self._owed:
+                _violate(ANSWERED, f"nobody owes the answer {name!r}")
+
+    def _check_sent(self, name: str) -> None:
+        """Check that an answer that the outbox owes no more was sent."""
+        body = answers(self.records.get(order_of(name)) or _NO_RECORD).get(name)
+        if body not in self.sent:
+            _violate(ANSWERED, f"the outbox does not owe the answer {name!r} any more, which was not sent")
+
+    def _effect(self, before: Record | None, after: Record) -> None:
         """Check what a new or changed record says against the state after its transaction."""
-        was, is_ = _outcome(before), _outcome(after)
+        was, is_ = outcome(before), outcome(after)
         if was == is_:
             return
-        order_id, items = after["order_id"]["S"], _items(after)
+        order_id, asked = after["order_id"]["S"], items(after)
         if was is None:
             self._check_requested(order_id, after)
         if is_ == "RESERVED":
-            for sku, units in items.items():
+            for sku, units in asked.items():
                 self.expected_stock[sku] -= units
         elif is_ == "REJECTED":
-            self._rejected(order_id, items, json.loads(after["event"]["S"]))
+            self._rejected(order_id, asked, json.loads(after["event"]["S"]))
         else:
-            self._released(order_id, items, json.loads(after["release_event"]["S"]))
+            self._released(order_id, asked, json.loads(answers(after)[release(order_id)]))
 
-    def _check_requested(self, order_id: str, record: Mapping[str, Any]) -> None:
+    def _check_requested(self, order_id: str, record: Record) -> None:
         event = json.loads(record["event"]["S"]) if "event" in record else {}
-        if _outcome(record) == "RELEASED":
+        if outcome(record) == "RELEASED":
             wanted: Any = ("release", {})
         elif event.get("reason") in {"INVALID_REQUEST", "TOO_MANY_ITEMS"}:
             wanted = ("invalid" if event["reason"] == "INVALID_REQUEST" else "too many", {})
         else:
-            wanted = ("reserve", _items(record))
+            wanted = ("reserve", items(record))
         if wanted not in self.requested[order_id]:
             _violate(RECORD, f"no message asked for what is recorded of {order_id}: {wanted}")
-        if event.get("type") == "InventoryReserved" and _lines(event) != _items(record):
+        if event.get("type") == "InventoryReserved" and _lines(event) != items(record):
             _violate(RECORDED, f"the answer to {order_id} has other items than its record")
 
     def _rejected(self, order_id: str, items: Mapping[str, int], event: Mapping[str, Any]) -> None:
@@ -231,43 +279,39 @@ class StateChecker:
     def _sent(self, sent: Sent) -> None:
         event = json.loads(sent.body)
         order_id, kind = event["order_id"], event["type"]
-        record = self.records.get(order_id) or {}
-        name = "release_event" if kind == "InventoryReleased" else "event"
-        if record.get(name, {}).get("S") != sent.body:
+        record = self.records.get(order_id) or _NO_RECORD
+        name = release(order_id) if kind == "InventoryReleased" else first(order_id)
+        if answers(record).get(name) != sent.body:
             _violate(RECORDED, f"an answer was sent that is not recorded: {sent.body}")
         if sent.attributes.get("type", {}).get("StringValue") != kind:
             _violate(RECORDED, f"the attribute of an answer has another type: {sent.attributes}")
-        if kind != "InventoryReleased" and kind != _FIRST.get(_outcome(record) or "", "InventoryReserved"):
-            _violate(RECORDED, f"{order_id} is {_outcome(record)}, but was answered {kind}")
+        if kind != "InventoryReleased" and kind != _FIRST.get(outcome(record) or "", "InventoryReserved"):
+            _violate(RECORDED, f"{order_id} is {outcome(record)}, but was answered {kind}")
         if self.bodies.setdefault((order_id, kind), sent.body) != sent.body:
             _violate(ANSWERED, f"{order_id} was answered twice, differently")
-        if event["event_id"] != str(uuid5(_NAMESPACE, f"{kind}:{order_id}")):
+        if event["event_id"] != str(uuid5(NAMESPACE, f"{kind}:{order_id}")):
             _violate(ANSWERED, f"the event_id of {order_id} is wrong: {event['event_id']}")
         self.sent.add(sent.body)
 
     def _settled(self, number: int) -> None:
-        """A message is deleted, so its answer must be sent."""
+        """A message is deleted, so its answer must be sent, or owed by the outbox."""
         message = self.scenario.messages[number]
         if message.poison:
             _violate(ANSWERED, f"message {number} is poison, but was reported as settled")
         record = self.records.get(message.order_id)
         if record is None:
             _violate(ANSWERED, f"message {number} is settled, but {message.order_id} has no record")
-        released = _outcome(record) == "RELEASED"
-        owed = (
-            "release_event" if released and (message.kind == "release" or "event" not in record) else "event"
-        )
-        if record[owed]["S"] not in self.sent:
-            _violate(ANSWERED, f"message {number} is settled, but its answer was not sent")
+        released = outcome(record) == "RELEASED"
+        by_release = released and (message.kind == "release" or "event" not in record)
+        name = release(message.order_id) if by_release else first(message.order_id)
+        if answers(record).get(name) not in self.sent and name not in self._owed:
+            _violate(ANSWERED, f"message {number} is settled, but nobody owes its answer")
+        alone = sum(other.order_id == message.order_id for other in self.scenario.messages) == 1
+        small = len(self.scenario.messages) <= 40  # a large batch may have no time to send all answers
+        at_once = self._must_succeed(number) and not self.scenario.away[1] and alone and small
+        if at_once and answers(record).get(name) not in self.sent:
+            _violate(ANSWERED, f"message {number} is settled, and its answer waits for the sweep")
         self.settled.add(number)
-
-
-def _outcome(record: Mapping[str, Any] | None) -> str | None:
-    return str(record["outcome"]["S"]) if record else None
-
-
-def _items(record: Mapping[str, Any]) -> dict[str, int]:
-    return {sku: int(units["N"]) for sku, units in record["items"]["M"].items()}
 
 
 def _lines(event: Mapping[str, Any]) -> dict[str, int]:

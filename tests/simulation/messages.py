@@ -15,6 +15,8 @@ _NOW = datetime.fromtimestamp(FakeClock().now, UTC)
 _FRESH = _NOW.isoformat()
 _OLD = (_NOW - timedelta(days=89, seconds=90)).isoformat()
 _AHEAD = (_NOW + timedelta(days=1, hours=1)).isoformat()
+MAX_SKUS = 98
+"""The most SKUs of an order; version 1.1 took one more."""
 _ENVELOPES: dict[str, Callable[[str], str]] = {
     "plain": lambda body: body,
     "SNS": lambda body: json.dumps({"Type": "Notification", "TopicArn": "arn", "Message": body}),
@@ -29,8 +31,9 @@ class OmsMessage:
     """One message to the inventory queue, and what it means.
 
     `kind` is `reserve`, `invalid` (a reservation whose answer is INVALID_REQUEST), `too many`, `release`, or
-    `poison`, which cannot be answered at all; `items` are those of a `reserve`, added up by SKU. The `body`
-    is sent in an `envelope`.
+    `poison`, which cannot be answered at all; `items` are those of a `reserve` (or of one that is too large
+    for this version, but not for version 1.1), added up by SKU. The `body`
+    is sent in an `envelope`. `old`: version 1.1 receives it too, at that time, and dies after so many writes.
     """
 
     at: float
@@ -39,6 +42,7 @@ class OmsMessage:
     body: str
     items: Mapping[str, int] = field(default_factory=dict)
     envelope: str = "plain"
+    old: tuple[float, int] | None = None
 
     @property
     def text(self) -> str:
@@ -53,14 +57,18 @@ class OmsMessage:
         """The same reservation, of these of its SKUs."""
         items = {sku: units for sku, units in self.items.items() if sku in skus}
         lines = [{"sku": sku, "quantity": units} for sku, units in items.items()]
-        return replace(self, items=items, body=json.dumps(json.loads(self.body) | {"items": lines}))
+        kind = "reserve" if self.kind == "too many" and len(items) <= MAX_SKUS else self.kind
+        return replace(
+            self, kind=kind, items=items, body=json.dumps(json.loads(self.body) | {"items": lines})
+        )
 
     def __str__(self) -> str:
         what = " ".join(f"{units} {sku}" for sku, units in self.items.items()) or self.body
         plain = f"{self.kind} {self.order_id}"
         told = plain if self.kind == "release" else f"{plain}: {what}"
         told += f" ({self.envelope})" if self.envelope != "plain" else ""
-        return told if len(told) < 300 else told[:300] + "…"
+        told = told if len(told) < 300 else told[:300] + "…"
+        return told + (f" (version 1.1, at {self.old[0]:.4f}: {self.old[1]} writes)" if self.old else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +113,22 @@ def as_they_come(rng: Random, sent: Iterable[OmsMessage]) -> tuple[OmsMessage, .
     )
 
 
+def as_the_old_version_left_them(
+    rng: Random, sent: Iterable[OmsMessage], rate: float
+) -> tuple[OmsMessage, ...]:
+    """The messages `sent`, some of which version 1.1 receives too: before the start, or in the middle."""
+    return tuple(
+        replace(message, old=(_moment(rng, message.at), rng.choice((1, 1, 2, 3, 4))))
+        if (message.items or message.kind == "release") and rng.random() < rate
+        else message
+        for message in sent
+    )
+
+
+def _moment(rng: Random, at: float) -> float:
+    return rng.choice((-1.0, -1.0, at, at + rng.uniform(0, 1), at + rng.uniform(0, 5)))
+
+
 def _as_it_comes(rng: Random, message: OmsMessage) -> OmsMessage:
     message = replace(message, envelope=rng.choice(tuple(_ENVELOPES)))
     if rng.random() < 0.5:
@@ -129,7 +153,7 @@ def _near(rng: Random, at: float, window: float) -> float:
 
 def _reserve(rng: Random, at: float, order_id: str, skus: Sequence[str]) -> OmsMessage:
     wanted = rng.sample(
-        skus, min(len(skus), rng.choice((40, 60, 99)) if len(skus) > 99 else rng.randint(1, 3))
+        skus, min(len(skus), rng.choice((40, 60, 98, 99)) if len(skus) > MAX_SKUS else rng.randint(1, 3))
     )
     lines = [(sku, rng.choice((1, 1, 2, 3, 5))) for sku in wanted]
     if rng.random() < 0.1:
@@ -140,7 +164,7 @@ def _reserve(rng: Random, at: float, order_id: str, skus: Sequence[str]) -> OmsM
     body = _body(
         "ReserveInventory", order_id, items=[{"sku": sku, "quantity": units} for sku, units in lines]
     )
-    return OmsMessage(at, "reserve", order_id, body, items)
+    return OmsMessage(at, "reserve" if len(items) <= MAX_SKUS else "too many", order_id, body, items)
 
 
 def _release(at: float, order_id: str) -> OmsMessage:
@@ -165,7 +189,7 @@ def _irregular(rng: Random, at: float, order_id: str, skus: Sequence[str]) -> Om
         )
     )
     if body is None:
-        lines = [{"sku": f"T{n}", "quantity": 1} for n in range(rng.choice((100, 130)))]
+        lines = [{"sku": f"T{n}", "quantity": 1} for n in range(rng.choice((99, 130)))]
         body = _body("ReserveInventory", order_id, items=lines)
     return OmsMessage(at, kind, order_id, body)
 

@@ -107,6 +107,11 @@ class SimulatedNetwork:
             and self._records_refused_order(call)
         ):
             return "refused"
+        if (
+            call.operation == "send_message_batch"
+            and scenario.away[0] <= actor.scheduler.now < scenario.away[1]
+        ):
+            return scenario.rng("away").choice(faults.AWAY)
         meets = rng.random() < scenario.fault_rate and actor.scheduler.now < scenario.chaos_until
         if not meets or (scenario.allowed is not None and (actor.name, actor.calls) not in scenario.allowed):
             return ""

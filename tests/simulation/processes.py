@@ -63,8 +63,9 @@ def run_seeds(pool: Pool, seeds: Iterable[int], mutation: str | None = None) -> 
 
 
 def find_mutation(name: str) -> Verdict:
-    """Run seeds from 0 on until one finds the mutation, at most as many as it may need."""
-    return _run_batch((range(MUTATIONS[name].seeds), name))
+    """Run seeds, from the mutation's first on, until one finds it, at most as many as it may need."""
+    mutation = MUTATIONS[name]
+    return _run_batch((range(mutation.first, mutation.first + mutation.seeds), name))
 
 
 def explain(seed: int, mutation: str | None = None) -> str:

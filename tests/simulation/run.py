@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from itertools import count
+from random import Random
 from unittest import mock
 from uuid import UUID
 
-from chalicelib.consumer import delivery
+from chalicelib.consumer import delivery, groups, sweep
 from chalicelib.domain.stock import Adjustment, Product
 from chalicelib.domain.timestamps import iso
+from chalicelib.domain.writes import OweAnswers
 from chalicelib.services import stock_changes
 from chalicelib.services.stock_changes import StockChanges
+from chalicelib.store.items import owed_to_item
 from chalicelib.store.product_store import ProductStore
 from chalicelib.store.stock_store import StockStore
-from tests.simulation.actors import Simulation, Worker, Writer, schedule_messages
+from tests.simulation.actors import Simulation, Writer, schedule_messages
+from tests.simulation.functions import Sweeper, Worker
 from tests.simulation.invariants import Violation, check
 from tests.simulation.network import LogLine
+from tests.simulation.old_version import OldConsumer
 from tests.simulation.scenario import Scenario
 from tests.simulation.scheduler import NeverQuiet, Scheduler
 from tests.simulation.timeline import MirroredHistory, Timeline
 from tests.support.deadlines import endless
-from tests.support.engines import Disorder, FakeStage, fake_stage
+from tests.support.engines import Disorder, FakeStage, fake_stage, store
 
 QUIET = "7 the system becomes quiet"
 EXPECTED_ERRORS = "8 no unexpected error"
@@ -53,18 +61,24 @@ def run(scenario: Scenario) -> History:
     rng = scenario.rng("deliveries")
     with (
         mock.patch.object(stock_changes, "uuid4", side_effect=(UUID(int=n) for n in count())),
-        # Most histories have few orders; smaller deliveries let them have several at once, too.
-        mock.patch.object(delivery, "DELIVERY", rng.choice((1, 2, 20))),
-        mock.patch.object(delivery, "IN_PROGRESS", rng.choice((1, 2, 8))),
+        # Most histories have few orders; smaller parts and pages let them have several, too.
+        mock.patch.object(delivery, "MAX_ENTRIES", rng.choice((1, 2, 10))),
+        mock.patch.object(delivery, "IN_PROGRESS", rng.choice((1, 2, 16))),
+        mock.patch.object(groups, "HALVE_AFTER", rng.choice((1, 1, 3))),
+        mock.patch.object(sweep, "MAX_KEYS", rng.choice((1, 3, 100))),
+        mock.patch.object(sweep, "PATIENCE", timedelta(seconds=scenario.patience)),
+        mock.patch.object(store, "MAX_PAGE", rng.choice((1, 300, 1_000_000))),
     ):
         _create_products(scenario, stage)
+        _owe(scenario.strays, stage)
+        _run_old_version(simulation)
         schedule_messages(simulation)
         for number, writes in enumerate(scenario.writes):
             simulation.scheduler.spawn(Writer(simulation, f"writer {number}", writes))
-        violation = _run_until_quiet(simulation, "consumer")
+        violation = _run_until_quiet(simulation, "")
         if violation is None and scenario.redrive:
             _redrive(stage)
-            violation = _run_until_quiet(simulation, "later consumer")
+            violation = _run_until_quiet(simulation, "later ")
     dead = {simulation.message_numbers[id_] for id_ in stage.sqs.find(stage.dlq_url).messages}
     return History(scenario, simulation.log, timeline, violation or check(scenario, timeline, dead))
 
@@ -90,9 +104,40 @@ def _create_products(scenario: Scenario, stage: FakeStage) -> None:
             changes.adjust(sku, Adjustment(units, "RECEIVED"), deadline)
 
 
-def _run_until_quiet(simulation: Simulation, name: str) -> Violation | None:
+def _owe(references: Sequence[str], stage: FakeStage) -> None:
+    """Let the outbox owe answers that are on no record."""
+    if references:
+        now = endless(stage.clock).now()
+        item = owed_to_item(OweAnswers("stray", references), now)
+        stage.dynamodb.put_item(TableName=stage.tables.outbox_table, Item=item)
+
+
+def _run_old_version(simulation: Simulation) -> None:
+    """Let version 1.1 handle some messages: before the beginning, or in the middle."""
+    for number, message in enumerate(simulation.scenario.messages):
+        if message.old is None:
+            continue
+        name = f"old {number}"
+        at, steps = message.old
+        rng = simulation.scenario.rng(name)
+        log = partial(simulation.log_action, name)
+        if at < 0:
+            OldConsumer(simulation.stage, message, steps, lambda: None, log)()
+        else:
+            pause = partial(_pause, simulation, rng)
+            simulation.scheduler.spawn(OldConsumer(simulation.stage, message, steps, pause, log), at)
+
+
+def _pause(simulation: Simulation, rng: Random) -> None:
+    simulation.scheduler.wait(rng.expovariate(1 / simulation.scenario.latency))
+
+
+def _run_until_quiet(simulation: Simulation, prefix: str) -> Violation | None:
+    now = simulation.scheduler.now
     for number in range(simulation.scenario.consumers):
-        simulation.scheduler.spawn(Worker(simulation, f"{name} {number}"), simulation.scheduler.now)
+        simulation.scheduler.spawn(Worker(simulation, f"{prefix}consumer {number}"), now)
+    for number in range(simulation.scenario.sweepers):
+        simulation.scheduler.spawn(Sweeper(simulation, f"{prefix}sweep {number}"), now)
     try:
         simulation.scheduler.run()
     except NeverQuiet as never_quiet:

@@ -10,6 +10,8 @@ from tests.simulation import messages
 from tests.simulation.faults import KINDS
 from tests.simulation.messages import OmsBehaviour, OmsMessage
 
+LOST = "lost"
+"""The id of an order whose record is gone."""
 WRITE_KINDS = ("adjust", "one more", "set", "stock", "create", "retire", "flap")
 
 
@@ -34,6 +36,8 @@ class Scenario:
     number of its call) meet their fault. A `variation` changes all randomness but the scenario's own; both
     serve to shrink a history. After a call of a consumer the adversary acts with probability
     `adversary_rate`. AWS refuses each transaction that records the `refused_order`.
+    The OMS queue is `away` from one time to another. There are so many `sweepers`, each of which sweeps
+    `sweep_every` so many seconds, what is older than `patience`. The outbox owes `strays` from the beginning.
     """
 
     seed: int
@@ -54,6 +58,11 @@ class Scenario:
     faults: frozenset[str]
     adversary_rate: float
     redrive: bool
+    away: tuple[float, float]
+    sweepers: int
+    sweep_every: float
+    patience: float
+    strays: tuple[str, ...]
     allowed: frozenset[tuple[str, int]] | None = None
     variation: int = 0
 
@@ -65,6 +74,7 @@ class Scenario:
     def undisturbed(self) -> bool:
         """Whether nothing delays a valid message, so that none may end in the DLQ."""
         disturbed = self.fault_rate or self.pauses or self.repeats or self.adversary_rate
+        disturbed = disturbed or any(message.old for message in self.messages)
         return not disturbed and self.visibility >= self.time_limit and self.latency <= 0.02
 
     def with_changes(self, **changes: Any) -> Scenario:
@@ -87,7 +97,11 @@ def scenario(seed: int) -> Scenario:
     repeated, irregular = (rng.choice((0.0, 0.2, 0.6)) for _ in range(2))
     sent = messages.oms_messages(rng, skus, orders, window, OmsBehaviour(repeated, cancelled, irregular))
     sent = messages.as_they_come(Random(f"as they come/{seed}"), sent)
-    disturbed = rng.random() < 0.85
+    outbox = Random(f"outbox/{seed}")
+    away = (0.0, outbox.choice((40.0, 300.0, 900.0))) if outbox.random() < 0.15 else (0.0, 0.0)
+    if outbox.random() < 0.2:
+        sent = messages.as_the_old_version_left_them(outbox, sent, outbox.choice((0.2, 0.6)))
+    disturbed = rng.random() < (0.5 if away[1] else 0.85)
     faulty = disturbed and rng.random() < 0.8
     return Scenario(
         seed=seed,
@@ -108,6 +122,11 @@ def scenario(seed: int) -> Scenario:
         faults=frozenset(rng.sample(KINDS, rng.randint(1, len(KINDS)))) if faulty else frozenset(),
         adversary_rate=rng.choice((0.0, 0.0, 0.3, 0.8)),
         redrive=rng.random() < 0.3,
+        away=away,
+        sweepers=outbox.choice((1, 2)),
+        sweep_every=60.0 if away[1] else outbox.choice((60.0, 60.0, 20.0, 3.0, 1.0)),
+        patience=outbox.choice((30.0, 30.0, 0.0, 0.0)),
+        strays=outbox.choice(((LOST,), (LOST, "o0"))) if outbox.random() < 0.05 else (),
     )
 
 

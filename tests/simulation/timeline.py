@@ -11,9 +11,10 @@ from tests.support.engines.tables import Commit
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The consumer reported these messages (by number) as done, so they are deleted."""
+    """The consumer reported these messages (by number) as done, so they are deleted, and these as failed."""
 
     messages: tuple[int, ...]
+    failed: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

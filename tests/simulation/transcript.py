@@ -15,9 +15,7 @@ from tests.simulation.scenario import Scenario
 
 _QUIET: Final = frozenset({"receive_message", "delete_message_batch"})
 # Parts that are the same in every request, or only show the time.
-_NOISE: Final = re.compile(
-    r", updated_at = \S+|, #ttl = :ttl| if attribute_not_exists\(order_id\)|, release_event = :event"
-)
+_NOISE: Final = re.compile(r", updated_at = \S+| if attribute_not_exists\(order_id\)")
 
 
 def transcript(history: History) -> str:
@@ -40,6 +38,8 @@ def _describe(scenario: Scenario) -> Iterator[str]:
         f"{scenario.visibility:g} s, {scenario.max_receives} receives, time limit {scenario.time_limit:g} s, "
         f"latency {scenario.latency:g} s"
         + (f", refused order {scenario.refused_order}" if scenario.refused_order else "")
+        + (f", OMS queue away until {scenario.away[1]:g} s" if scenario.away[1] else "")
+        + f", {scenario.sweepers} sweeps every {scenario.sweep_every:g} s after {scenario.patience:g} s"
     )
     yield "stock: " + (", ".join(f"{units} {sku}" for sku, units in scenario.stock.items()) or "none")
     yield "messages:"
@@ -66,11 +66,9 @@ def _request(operation: str, parameters: Mapping[str, Any]) -> str:
         case "batch_get_item":
             keys = [key for part in parameters["RequestItems"].values() for key in part["Keys"]]
             return ", ".join(_value(value) for key in keys for value in key.values())
-        case "batch_execute_statement":
-            return "; ".join(_statement(statement) for statement in parameters["Statements"])
         case "send_message_batch":
             return "; ".join(_message(entry["MessageBody"]) for entry in parameters["Entries"])
-        case "get_item" | "update_item":
+        case "get_item" | "update_item" | "delete_item":
             return ", ".join(_value(value) for value in parameters["Key"].values())
     return ""
 
@@ -91,14 +89,8 @@ def _action(action: Mapping[str, Any]) -> str:
 
 
 def _item(item: Mapping[str, Any]) -> str:
-    shown = ("order_id", "sku", "outcome", "quantity", "delta")
+    shown = ("id", "order_id", "sku", "outcome", "quantity", "delta", "owed")
     return " ".join(_value(item[name]) for name in shown if name in item)
-
-
-def _statement(statement: Mapping[str, Any]) -> str:
-    moment, order_id, *rest = (_value(value) for value in statement["Parameters"])
-    what = statement["Statement"].partition(" SET ")[2].partition(" = ?")[0]
-    return f"{order_id} {what} = {moment[11:]} if {' '.join(rest) or 'there'}"
 
 
 def _message(body: str) -> str:
@@ -119,13 +111,15 @@ def _result(operation: str, result: Any) -> str:
         return "; ".join(
             (*shown, *(["some unprocessed"] if result["UnprocessedKeys"] else [])) or ["nothing"]
         )
-    if operation == "batch_execute_statement":
-        return " ".join(response.get("Error", {}).get("Code", "ok") for response in result["Responses"])
+    if operation == "scan":
+        return "; ".join(map(_item, result["Items"])) or "nothing"
     failed = [(entry["Id"], entry["Code"]) for entry in result.get("Failed", ())]
     return f"failed {failed}" if failed else _item(result["Item"]) if "Item" in result else "ok"
 
 
 def _value(value: Mapping[str, Any]) -> str:
     (content,) = value.values()
-    text = str(content)
+    text = (
+        ", ".join(name.replace("\n", " ") for name in content) if isinstance(content, list) else str(content)
+    )
     return text if len(text) < 40 else text[:20] + "…"

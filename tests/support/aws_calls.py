@@ -86,10 +86,6 @@ def _actions(operation: str, params: Mapping[str, Any]) -> Iterator[tuple[str, s
         case "BatchGetItem" | "BatchWriteItem":
             for table in params["RequestItems"]:
                 yield operation, table
-        case "BatchExecuteStatement":
-            for statement in params["Statements"]:
-                verb, table, *_ = statement["Statement"].split()
-                yield f"PartiQL{verb.capitalize()}", table.strip('"')
         case "SendMessage" | "SendMessageBatch":
             yield "SendMessage", params["QueueUrl"].rpartition("/")[2]
         case _:

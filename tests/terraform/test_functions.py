@@ -2,11 +2,18 @@ from typing import Any
 
 from tests.terraform.conftest import Resources
 
-STOCK = {"PRODUCT_TABLE_NAME", "INVENTORY_TABLE_NAME", "PROCESSED_EVENTS_TABLE_NAME", "RECORD_TTL_DAYS"}
+STOCK = {
+    "PRODUCT_TABLE_NAME",
+    "INVENTORY_TABLE_NAME",
+    "PROCESSED_EVENTS_TABLE_NAME",
+    "OUTBOX_TABLE_NAME",
+    "RECORD_TTL_DAYS",
+}
 READ = {
     "api": STOCK,
     "authorizer": {"AUTH_ISSUER", "AUTH_AUDIENCE", "AUTH_JWKS_URL", "AUTH_SCOPE_PREFIX"},
     "consumer": STOCK | {"OMS_EVENTS_QUEUE_URL"},
+    "sweep": STOCK | {"OMS_EVENTS_QUEUE_URL"},
 }
 """The variables that each function reads, beside those that all read."""
 

@@ -9,6 +9,7 @@ ARNS = {
     "ProductTable": "arn:aws:dynamodb:eu-central-1:111111111111:table/IMS-ProductTable",
     "InventoryTable": "arn:aws:dynamodb:eu-central-1:111111111111:table/IMS-InventoryTable",
     "ProcessedEventsTable": "arn:aws:dynamodb:eu-central-1:111111111111:table/IMS-ProcessedEventsTable",
+    "OutboxTable": "arn:aws:dynamodb:eu-central-1:111111111111:table/IMS-OutboxTable",
     "OMS-OrderEventsQueue": "arn:aws:sqs:eu-central-1:222222222222:OMS-OrderEventsQueue",
 }
 INVENTORY_QUEUE = "arn:aws:sqs:eu-central-1:111111111111:IMS-InventoryQueue"
@@ -22,15 +23,16 @@ BY_THE_RUNTIME = {
     ("xray:PutTelemetryRecords", "*"),
     ("xray:PutTraceSegments", "*"),
 }
-# … and for the consumer what Lambda does to read the queue, and SQS to encrypt the answers.
+# … what SQS does to encrypt the answers, and Lambda to read the queue for the consumer.
+ENCRYPTION = {("kms:Decrypt", OMS_KEY), ("kms:GenerateDataKey", OMS_KEY)}
 BY_OTHERS = {
     "consumer": {
         ("sqs:ReceiveMessage", INVENTORY_QUEUE),
         ("sqs:DeleteMessage", INVENTORY_QUEUE),
         ("sqs:GetQueueAttributes", INVENTORY_QUEUE),
-        ("kms:Decrypt", OMS_KEY),
-        ("kms:GenerateDataKey", OMS_KEY),
+        *ENCRYPTION,
     },
+    "sweep": ENCRYPTION,
 }
 
 
@@ -39,7 +41,7 @@ def policies(planned: Resources) -> dict[str, Any]:
     return {
         resource["index"]: json.loads(resource["values"]["policy"])
         for resource in planned
-        if resource["type"] == "aws_iam_role_policy"
+        if (resource["type"], resource["name"]) == ("aws_iam_role_policy", "function")
     }
 
 

@@ -116,6 +116,7 @@ def test_a_new_function_is_complete_with_nothing_by_hand(with_one_more: Template
         "function_version": "${aws_lambda_function.one_more.version}",
     }
     assert output["function_names"]["value"]["one_more"] == "${aws_lambda_function.one_more.function_name}"
+    assert output["function_arns"]["value"]["one_more"] == "${aws_lambda_function.one_more.arn}"
     assert "one_more" in rewritten["locals"]["packaged_functions"]
 
 

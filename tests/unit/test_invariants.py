@@ -129,16 +129,20 @@ def reserved_and_rejected(state: State) -> State:
 
 def released_over_the_first_answer(state: State) -> State:
     item = record(state, "undone")
-    item["event"] = item["release_event"]
+    item["event"] = item["operations"]["L"][0]["M"]["event"]
     return state
 
 
-def released_while_the_first_answer_was_owed(state: State) -> State:
-    del record(state, "undone")["published_at"]
+def released_without_an_answer(state: State) -> State:
+    del record(state, "undone")["operations"]
     return state
 
 
-def mark_over_a_release(state: State) -> State:
+def owed_but_on_no_record(state: State) -> State:
+    return replace(state, outbox=[{"id": {"S": "1"}, "owed": {"SS": ["kept\nReleaseInventory"]}}])
+
+
+def reserved_again_after_a_release(state: State) -> State:
     item = record(state, "undone")
     item["outcome"] = {"S": "RESERVED"}
     return state
@@ -154,16 +158,23 @@ def answer_without_record(state: State) -> State:
     return replace(state, answers=[*state.answers, json.dumps({**body, "order_id": "x", "event_id": "x"})])
 
 
+def test_an_answer_that_the_outbox_owes_is_not_lost() -> None:
+    _, state = settled()
+    owed = [{"id": {"S": "1"}, "owed": {"SS": ["kept"]}}]
+    check(replace(lost_first_answer(state), outbox=owed), INITIAL)
+
+
 @pytest.mark.parametrize(
     ("corrupt", "invariant"),
     [
         (oversold, "1"),
         (unexplained_stock, "1"),
         (taken_without_a_record, "1"),
-        (mark_over_a_release, "1"),
+        (reserved_again_after_a_release, "1"),
         (outcome_changed, "1"),
         (released_over_the_first_answer, "4"),
-        (released_while_the_first_answer_was_owed, "2"),
+        (released_without_an_answer, "2"),
+        (owed_but_on_no_record, "4"),
         (reserved_and_rejected, "4"),
         (lost_record, "4"),
         (answer_without_record, "4"),
@@ -195,6 +206,14 @@ class TestTransaction:
 
     def test_a_correct_transaction_passes(self) -> None:
         check_transaction(self.committed())
+
+    def test_a_record_whose_answer_nobody_owes_is_detected(self) -> None:
+        actions = self.committed()
+        for action in actions:
+            if "owed" in action.get("Put", {}).get("Item", {}):
+                action["Put"]["Item"]["owed"]["SS"].remove("a")
+        with pytest.raises(AssertionError, match=r"^3: "):
+            check_transaction(actions)
 
     @pytest.mark.parametrize("sku", ["A", "B", "X"])
     def test_a_rejection_without_its_proof_is_detected(self, sku: str) -> None:

@@ -7,6 +7,7 @@ TABLES = {
     "PRODUCT_TABLE_NAME": "products",
     "INVENTORY_TABLE_NAME": "inventory",
     "PROCESSED_EVENTS_TABLE_NAME": "events",
+    "OUTBOX_TABLE_NAME": "outbox",
 }
 
 

@@ -46,6 +46,12 @@ mock_resource "aws_sns_topic" {
   }
 }
 
+mock_data "aws_caller_identity" {
+  defaults = {
+    account_id = "111111111111"
+  }
+}
+
 mock_data "aws_sqs_queue" {
   defaults = {
     arn = "arn:aws:sqs:eu-central-1:111111111111:OMS-OrderEventsQueue"
@@ -73,6 +79,13 @@ override_resource {
   target = aws_dynamodb_table.processed_events
   values = {
     arn = "arn:aws:dynamodb:eu-central-1:111111111111:table/IMS-ProcessedEventsTable"
+  }
+}
+
+override_resource {
+  target = aws_dynamodb_table.outbox
+  values = {
+    arn = "arn:aws:dynamodb:eu-central-1:111111111111:table/IMS-OutboxTable"
   }
 }
 

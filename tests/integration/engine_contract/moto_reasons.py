@@ -16,11 +16,3 @@ NO_TOKENS: Final = "moto's TransactWriteItems does not read ClientRequestToken"
 WHOLE_INVALID: Final = (
     "moto's TransactWriteItems raises ValidationException where AWS cancels with the reason ValidationError"
 )
-PARTIQL_FILTER: Final = (
-    "moto changes the items for which WHERE is true; it does not fail when a condition is false, "
-    "and does not require the key"
-)
-PARTIQL_GRAMMAR: Final = (
-    "py-partiql-parser's UpdateParser supports one SET or REMOVE of literals and conditions with =; "
-    "it fails on other forms, misreads them or ignores them"
-)

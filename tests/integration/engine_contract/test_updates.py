@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.engine_contract.assertions import invalid, n, s
+from tests.integration.engine_contract.assertions import code, invalid, n, s
 from tests.integration.engine_contract.conftest import Differs, World
 from tests.integration.engine_contract.moto_reasons import NUMBERS_AS_TEXT
 
@@ -22,6 +22,20 @@ def change(world: World, expression: str, values: dict[str, Any] | None = None, 
     assert answer == world.get("A")
     del answer["sku"]
     return answer
+
+
+def ss(*members: str) -> dict[str, list[str]]:
+    return {"SS": list(members)}
+
+
+def cut(world: World, *gone: str) -> Any:
+    """The item after these members were deleted from its set `owed`, without its key."""
+    return change(world, "DELETE owed :gone", {":gone": ss(*gone)})
+
+
+def members(item: dict[str, Any]) -> dict[str, Any]:
+    """The item's values, those of sets in order."""
+    return {name: sorted(value.get("SS", ())) or value["S"] for name, value in item.items()}
 
 
 @pytest.mark.parametrize(
@@ -80,6 +94,56 @@ def test_an_update_reads_the_values_from_before_the_update(world: World) -> None
     }
 
 
+@pytest.mark.parametrize(
+    ("before", "gone", "left"),
+    [
+        (["a", "b", "c"], ["b"], ["a", "c"]),
+        (["a", "b", "c"], ["a", "c", "x"], ["b"]),
+        (["a", "b"], ["x", "y"], ["a", "b"]),
+    ],
+    ids=["a member", "members and another", "others"],
+)
+def test_members_can_be_deleted_from_a_set(
+    world: World, before: list[str], gone: list[str], left: list[str]
+) -> None:
+    world.put("A", owed=ss(*before), label=s("abc"))
+    assert members(cut(world, *gone)) == {"owed": left, "label": "abc"}
+
+
+@pytest.mark.parametrize("gone", [("a", "b"), ("b", "x", "a")])
+def test_an_attribute_goes_with_the_last_member_of_its_set(world: World, gone: tuple[str, ...]) -> None:
+    world.put("A", owed=ss("a", "b"), label=s("abc"))
+    assert cut(world, *gone) == {"label": s("abc")}
+
+
+def test_members_of_a_set_of_numbers_can_be_deleted(world: World) -> None:
+    world.put("A", owed={"NS": ["1", "2"]})
+    assert change(world, "DELETE owed :gone", {":gone": {"NS": ["1"]}}) == {"owed": {"NS": ["2"]}}
+
+
+def test_deleting_from_a_missing_attribute_changes_nothing(world: World) -> None:
+    world.put("A", **ITEM)
+    assert cut(world, "a") == ITEM
+
+
+def test_deleting_from_the_set_of_a_missing_item_creates_the_item(world: World) -> None:
+    assert cut(world, "a") == {}
+    assert world.get("A") == {"sku": s("A")}
+
+
+def test_deleting_from_a_set_on_condition_that_the_item_exists_does_not_create_it(world: World) -> None:
+    failed = code(
+        world.dynamodb.update_item,
+        TableName=world.stock,
+        Key={"sku": s("A")},
+        UpdateExpression="DELETE owed :gone",
+        ConditionExpression="attribute_exists(sku)",
+        ExpressionAttributeValues={":gone": ss("a")},
+    )
+    assert failed == "ConditionalCheckFailedException"
+    assert world.get("A") is None
+
+
 def test_a_name_can_replace_a_reserved_word(world: World) -> None:
     assert change(world, "SET #ttl = :v", {":v": n(1)}, ExpressionAttributeNames={"#ttl": "ttl"}) == {
         "ttl": n(1)
@@ -114,6 +178,12 @@ MISTAKES: dict[str, tuple[str, dict[str, Any] | None]] = {
     "an undefined value": ("SET a = :v, b = :w", {":v": n(2)}),
     "an unused value": ("SET a = :v", {":v": n(2), ":w": n(2)}),
     "a function of conditions": ("SET a = attribute_exists(b)", None),
+    "members of a text": ("DELETE label :v", {":v": {"SS": ["abc"]}}),
+    "members of another type": ("DELETE owed :v", {":v": {"NS": ["1"]}}),
+    "a text for members": ("DELETE owed :v", {":v": s("a")}),
+    "a text for members of nothing": ("DELETE more :v", {":v": s("a")}),
+    "no members": ("DELETE owed", None),
+    "the key as a set": ("DELETE sku :v", {":v": {"SS": ["A"]}}),
     "39 digits": ("SET quantity = quantity + :v", {":v": n("1" + "0" * 38)}),
 }
 
@@ -126,6 +196,7 @@ NOT_CHECKED = {
     "added to text",
     "multiplication",
     "three terms",
+    "no members",
 }
 
 
@@ -141,7 +212,7 @@ def test_a_mistake_in_an_update_is_invalid_and_changes_nothing(
     moto_differs(NUMBERS_AS_TEXT, when=mistake == "39 digits")
     moto_differs("moto's UpdateExpressionParser accepts a sum of three terms", when=mistake == "three terms")
     expression, values = MISTAKES[mistake]
-    world.put("A", **ITEM)
+    world.put("A", **ITEM, owed=ss("a"))
     request = {
         "TableName": world.stock,
         "Key": {"sku": s("A")},
@@ -149,4 +220,4 @@ def test_a_mistake_in_an_update_is_invalid_and_changes_nothing(
         **({"ExpressionAttributeValues": values} if values else {}),
     }
     assert invalid(world.dynamodb.update_item, **request)
-    assert world.get("A") == {"sku": s("A"), **ITEM}
+    assert world.get("A") == {"sku": s("A"), **ITEM, "owed": ss("a")}

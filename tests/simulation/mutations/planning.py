@@ -77,7 +77,7 @@ def _limits(patch: Patch, change: Any) -> None:
     patch(planner, "_witnesses", witnesses)
 
 
-@MUTATIONS("a witness's limit counts takes twice", 1000)
+@MUTATIONS("a witness's limit counts takes twice", 400, first=500)
 def _(patch: Patch) -> None:
     _limits(patch, lambda limit, taken: limit + taken)
 

@@ -14,10 +14,11 @@ Patch = Callable[[Any, str, Any], None]
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """A bug, and within how many seeds the simulation must find it."""
+    """A bug, and within how many seeds, from the `first` on, the simulation must find it."""
 
     name: str
     seeds: int
+    first: int
     insert: Callable[[Patch], None]
 
     @contextmanager
@@ -34,8 +35,10 @@ class MutationRegistry:
 
     mutations: list[Mutation] = field(default_factory=list)
 
-    def __call__(self, name: str, seeds: int = 100) -> Callable[[Callable[[Patch], None]], Any]:
+    def __call__(
+        self, name: str, seeds: int = 100, first: int = 0
+    ) -> Callable[[Callable[[Patch], None]], Any]:
         def enter(insert: Callable[[Patch], None]) -> None:
-            self.mutations.append(Mutation(name, seeds, insert))
+            self.mutations.append(Mutation(name, seeds, first, insert))
 
         return enter

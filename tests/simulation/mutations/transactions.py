@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.consumer import settlers
+from chalicelib.consumer import answers, settlers
 from chalicelib.domain import planner
 from chalicelib.domain.reservation import Outcome
-from chalicelib.domain.writes import CreateReservation, MarkReleased, ProveAbsent, ReturnStock, TakeStock
+from chalicelib.domain.writes import ProveAbsent, RecordReservation, ReturnStock, TakeStock
 from chalicelib.store.order_store import OrderStore
 from tests.simulation.mutations.registry import MutationRegistry, Patch
 
@@ -17,17 +17,29 @@ MUTATIONS = MutationRegistry()
 _CONDITION = ("ConditionExpression", "ReturnValuesOnConditionCheckFailure")
 
 
-def _change(patch: Patch, kind: type, change: Callable[[Any], None]) -> None:
-    """Apply `change` to the request of each action of this kind."""
+def _change(patch: Patch, concerned: Callable[[Any], bool], change: Callable[[Any], None]) -> None:
+    """Apply `change` to the request of each action that is `concerned`."""
     original = OrderStore._action
 
     def request(self: OrderStore, action: Any, now: Any) -> Any:
         made = original(self, action, now)
-        if isinstance(action, kind):
+        if concerned(action):
             change(next(iter(made.values())))
         return made
 
     patch(OrderStore, "_action", request)
+
+
+def _is(kind: type) -> Callable[[Any], bool]:
+    return lambda action: isinstance(action, kind)
+
+
+def _is_new(action: Any) -> bool:
+    return isinstance(action, RecordReservation) and action.seen is None
+
+
+def _is_replaced(action: Any) -> bool:
+    return isinstance(action, RecordReservation) and action.seen is not None
 
 
 def _unconditional(request: Any) -> None:
@@ -37,7 +49,7 @@ def _unconditional(request: Any) -> None:
 
 @MUTATIONS("a record is written without a condition")
 def _(patch: Patch) -> None:
-    _change(patch, CreateReservation, _unconditional)
+    _change(patch, _is_new, _unconditional)
 
 
 @MUTATIONS("stock is taken without a condition")
@@ -46,24 +58,39 @@ def _(patch: Patch) -> None:
         _unconditional(request)
         request["ExpressionAttributeValues"].pop(":limit", None)
 
-    _change(patch, TakeStock, change)
+    _change(patch, _is(TakeStock), change)
 
 
-@MUTATIONS("a release does not check that the order is reserved", 400)
+@MUTATIONS("a record is replaced without a condition", 400)
 def _(patch: Patch) -> None:
     def change(request: Any) -> None:
         _unconditional(request)
-        del request["ExpressionAttributeValues"][":reserved"]
+        del request["ExpressionAttributeValues"]
 
-    _change(patch, MarkReleased, change)
+    _change(patch, _is_replaced, change)
+
+
+@MUTATIONS("a record is replaced though version 1.1 has changed it", 400, first=1500)
+def _(patch: Patch) -> None:
+    def change(request: Any) -> None:
+        request["ConditionExpression"] = request["ConditionExpression"].replace("outcome = :outcome AND ", "")
+        del request["ExpressionAttributeValues"][":outcome"]
+        if not request["ExpressionAttributeValues"]:
+            del request["ExpressionAttributeValues"]
+
+    _change(patch, _is_replaced, change)
 
 
 @MUTATIONS("a release replaces the first answer")
 def _(patch: Patch) -> None:
-    def change(request: Any) -> None:
-        request["UpdateExpression"] += ", event = :event"
+    original = answers.release_write
 
-    _change(patch, MarkReleased, change)
+    def release_write(*args: Any, **options: Any) -> RecordReservation:
+        write = original(*args, **options)
+        event = write.reservation.operations[-1].event
+        return replace(write, reservation=replace(write.reservation, event=event))
+
+    patch(settlers, "release_write", release_write)
 
 
 @MUTATIONS("returning stock recreates a deleted SKU", 400)
@@ -72,7 +99,7 @@ def _(patch: Patch) -> None:
         _unconditional(request)
         request["UpdateExpression"] = "ADD quantity :units SET updated_at = :now"
 
-    _change(patch, ReturnStock, change)
+    _change(patch, _is(ReturnStock), change)
 
 
 def _release_without(patch: Patch, kind: type) -> None:
@@ -99,7 +126,7 @@ def _(patch: Patch) -> None:
         kept = [
             write
             for write in writes
-            if not (isinstance(write, CreateReservation) and write.reservation.outcome is Outcome.RELEASED)
+            if not (_is_new(write) and write.reservation.outcome is Outcome.RELEASED)
         ]
         return original(self, kept, now, snapshot)
 

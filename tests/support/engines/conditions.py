@@ -14,7 +14,7 @@ from tests.support.engines.expressions import Compiled, Operand, Parser, Values
 from tests.support.engines.values import Item, equal, order
 
 Test = Callable[[Item, Values], bool]
-ORDERED: Final[dict[str, Callable[[int, int], bool]]] = {
+_ORDERED: Final[dict[str, Callable[[int, int], bool]]] = {
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,
@@ -122,7 +122,7 @@ def _any(parts: list[Test]) -> Test:
 
 
 def _ordered(sign: str, left: Operand, right: Operand) -> Test:
-    compare = ORDERED[sign]
+    compare = _ORDERED[sign]
 
     def test(item: Item, values: Values) -> bool:
         relation = order(left(item, values), right(item, values))

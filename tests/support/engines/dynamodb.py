@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from tests.support.engines import partiql, tables, transactions
+from tests.support.engines import tables, transactions
 from tests.support.engines.engine import operation
 from tests.support.engines.errors import Refusal, invalid
 from tests.support.engines.store import Store
@@ -124,52 +124,6 @@ class FakeDynamoDB(Store):
         """The reasons that the transaction would get now; changes and counts nothing."""
         with self.lock:
             return transactions.outcomes(transactions.writes(actions, self.find))[1]
-
-    @operation
-    def execute_statement(self, **request: Any) -> dict[str, Any]:
-        self._write("ExecuteStatement", self._statement(request))
-        return {"Items": []}
-
-    @operation
-    def batch_execute_statement(self, *, Statements: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        if not 1 <= len(Statements) <= 25:
-            raise invalid(
-                "1 validation error detected: Value at 'statements' failed to satisfy constraint: "
-                "Member must have length less than or equal to 25 and greater than or equal to 1"
-            )
-        return {"Responses": [self._statement_response(request) for request in Statements]}
-
-    def _statement_response(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        ran: dict[str, str] = {}
-        try:
-            write = self._statement(request)
-            ran = {"TableName": write.table.name}
-            self._write("BatchExecuteStatement", write)
-        except Refusal as refusal:
-            code = refusal.code.removesuffix("Exception")
-            if code == "Validation":
-                code, ran = "ValidationError", {}
-            return {"Error": {"Code": code, "Message": refusal.message, **refusal.extra}, **ran}
-        return ran
-
-    def _statement(self, request: Mapping[str, Any]) -> Write:
-        unknown = request.keys() - {"Statement", "Parameters", "ReturnValuesOnConditionCheckFailure"}
-        if unknown:
-            raise TypeError(f"a statement does not know {', '.join(sorted(unknown))}")
-        statement = partiql.parse(request["Statement"])
-        table = self.find(statement.table)
-        values = statement.bind(request.get("Parameters", ()))
-        if table.key_name in statement.targets:
-            raise invalid(f"Cannot update attribute {table.key_name}. This attribute is part of the key")
-        return Write(
-            table,
-            table.key({table.key_name: statement.key(table.key_name, values)}),
-            lambda before: statement.run(before or {}, values),
-            statement.holds,
-            values,
-            request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD",
-            "Update",
-        )
 
 
 def _returned(wanted: str, write: Write, before: Item | None, after: Item | None) -> dict[str, Any]:

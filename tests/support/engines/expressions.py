@@ -1,7 +1,7 @@
 """DynamoDB's expressions: the parser that conditions and updates share, and placeholders.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.html
-Nested paths, `size`, `contains`, `list_append` and sets are not supported: the IMS uses none of them.
+Nested paths, `size`, `contains` and `list_append` are not supported: the IMS uses none of them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.support.engines.errors import invalid
 from tests.support.engines.values import Item, Value, order, stored
 
 RESERVED: Final = frozenset(Path(__file__).with_name("reserved_words.txt").read_text().split())
-_WORD: Final = re.compile(r"""\s*([#:]?[A-Za-z0-9_]+|"[^"]+"|<=|>=|<>|[=<>(),+?-])""")
+_WORD: Final = re.compile(r"""\s*([#:]?[A-Za-z0-9_]+|<=|>=|<>|[=<>(),+-])""")
 Values = Mapping[str, Value]
 Operand = Callable[[Item, Values], Value | None]
 

@@ -89,8 +89,7 @@ class Conflict:
     """Other requests use some of the items: the call writes nothing.
 
     A transaction gets the reason TransactionConflict, or another `code`, for the actions at `indexes`; the
-    other actions get the reasons of their own conditions. In a batch of statements, those at `indexes`
-    fail. A single write fails as a whole.
+    other actions get the reasons of their own conditions. A single write fails as a whole.
     """
 
     indexes: Sequence[int] = (0,)
@@ -104,8 +103,6 @@ class Conflict:
             for index in {index % len(actions) for index in self.indexes}:
                 reasons[index] = {"Code": self.code, "Message": message}
             raise call.refuse(cancelled(reasons))
-        if call.operation == "batch_execute_statement":
-            return Partial(self.indexes, self.code)(call)
         raise call.refuse(Refusal("TransactionConflictException", message))
 
 
@@ -145,8 +142,6 @@ class Partial:
                 return self._unprocessed(call, "Keys", "UnprocessedKeys")
             case "batch_write_item":
                 return self._unprocessed(call, None, "UnprocessedItems")
-            case "batch_execute_statement":
-                return self._statements(call)
         return self._entries(call)
 
     def _split(self, entries: Sequence[Any]) -> tuple[list[Any], list[Any]]:
@@ -178,18 +173,6 @@ class Partial:
             else ({"Responses": {}} if inner else {})
         )
         return {**answer, member: regrouped(left)}
-
-    def _statements(self, call: Call) -> Any:
-        statements = call.parameters["Statements"]
-        kept, _ = self._split(list(range(len(statements))))
-        done = (
-            call.client.batch_execute_statement(Statements=[statements[index] for index in kept])["Responses"]
-            if kept
-            else []
-        )
-        answers = dict(zip(kept, done, strict=True))
-        error = {"Error": {"Code": self.code, "Message": "injected"}}
-        return {"Responses": [answers.get(index, error) for index in range(len(statements))]}
 
     def _entries(self, call: Call) -> Any:
         kept, left = self._split(call.parameters["Entries"])

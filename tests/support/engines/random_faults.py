@@ -26,11 +26,9 @@ _TRANSACTION_CODES: Final = (
     "ThrottlingError",
     "ProvisionedThroughputExceeded",
 )
-_STATEMENT_CODES: Final = ("TransactionConflict", "ThrottlingError", "InternalServerError")
 _PARTS: Final = {
     "batch_get_item": "RequestItems",
     "batch_write_item": "RequestItems",
-    "batch_execute_statement": "Statements",
     "delete_message_batch": "Entries",
     "send_message_batch": "Entries",
     "transact_write_items": "TransactItems",
@@ -75,8 +73,6 @@ class RandomFaults:
                 )
             case "update_item" | "put_item" | "delete_item":
                 return (faults.Conflict(),)
-            case "batch_execute_statement":
-                return (faults.Partial(self._some(call), self.rng.choice(_STATEMENT_CODES)),)
             case "batch_get_item" | "batch_write_item":
                 return (faults.Partial(self._some(call)),)
             case "send_message_batch" | "delete_message_batch":

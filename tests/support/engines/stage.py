@@ -40,12 +40,14 @@ def fake_stage(
             "PRODUCT_TABLE_NAME": "ProductTable",
             "INVENTORY_TABLE_NAME": "InventoryTable",
             "PROCESSED_EVENTS_TABLE_NAME": "ProcessedEventsTable",
+            "OUTBOX_TABLE_NAME": "OutboxTable",
         }
     )
     keys = {
         tables.product_table: "sku",
         tables.inventory_table: "sku",
         tables.processed_events_table: "order_id",
+        tables.outbox_table: "id",
     }
     dlq = Queue("IMS-InventoryDLQ", retention=14 * 24 * 3600)
     oms = Queue("OMS-OrderEventsQueue")

@@ -1,4 +1,4 @@
-"""Update expressions: SET, REMOVE and ADD of numbers.
+"""Update expressions: SET, REMOVE, ADD of numbers, and DELETE from sets.
 
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Expressions.UpdateExpressions.html
 """
@@ -25,18 +25,19 @@ class UpdateParser(Parser):
     def update(self) -> Compiled:
         assignments: list[tuple[str, Operand]] = []
         removals: list[str] = []
+        cuts: list[tuple[str, str]] = []
         seen: set[str] = set()
         while section := self.take("SET", "REMOVE", "ADD", "DELETE"):
             if section in seen:
                 raise self.invalid(f'The "{section}" section can only be used once in an update expression;')
             seen.add(section)
-            if section == "DELETE":
-                raise NotImplementedError("DELETE from a set")
             more: str | None = ","
             while more:
                 name = self.target()
                 if section == "REMOVE":
                     removals.append(name)
+                elif section == "DELETE":
+                    cuts.append((name, self.members()))
                 else:
                     assignments.append((name, self.value() if section == "SET" else self.addition(name)))
                 more = self.take(",")
@@ -44,9 +45,11 @@ class UpdateParser(Parser):
             self.fail()
 
         def run(item: Item, values: Values) -> Item:
-            changed = item | {name: present(value(item, values)) for name, value in assignments}
+            changed = item | {name: _present(value(item, values)) for name, value in assignments}
             for name in removals:
                 changed.pop(name, None)
+            for name, reference in cuts:
+                _cut(changed, name, values[reference])
             return changed
 
         return self.compiled(run)
@@ -79,6 +82,13 @@ class UpdateParser(Parser):
         self.typed.append(("ADD", reference, "N"))
         return lambda item, values: _sum(item.get(name, {"N": "0"}), values[reference], 1)
 
+    def members(self) -> str:
+        reference = self.placeholder()
+        if reference is None:
+            self.fail()
+        self.typed.append(("DELETE", reference, "SS NS BS"))
+        return reference
+
     def term(self) -> tuple[Operand, str]:
         if self.words[self.at + 1 : self.at + 2] != ["("]:
             return self.operand()
@@ -95,15 +105,29 @@ class UpdateParser(Parser):
         return (lambda item, values: item.get(path) or default(item, values)), ""
 
 
-def present(value: Value | None) -> Value:
+def _present(value: Value | None) -> Value:
     """The value; raises the ValidationException of an update that reads a missing attribute."""
     if value is None:
         raise invalid("The provided expression refers to an attribute that does not exist in the item")
     return value
 
 
+def _cut(item: Item, name: str, members: Value) -> None:
+    """Remove `members` from a set; the attribute goes with the last one."""
+    if name not in item:
+        return
+    ((kind, gone),) = members.items()
+    if kind not in item[name]:
+        raise invalid("An operand in the update expression has an incorrect data type")
+    left = [member for member in item[name][kind] if member not in gone]
+    if left:
+        item[name] = {kind: left}
+    else:
+        del item[name]
+
+
 def _sum(left: Value | None, right: Value | None, factor: int) -> Value:
-    left, right = present(left), present(right)
+    left, right = _present(left), _present(right)
     if "N" not in left or "N" not in right:
         raise invalid("An operand in the update expression has an incorrect data type")
     ours, theirs = number(left["N"]), number(right["N"])

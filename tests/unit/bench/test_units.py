@@ -15,12 +15,8 @@ def transaction(*actions: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
     return "dynamodb", "TransactWriteItems", {"TransactItems": list(actions)}
 
 
-def mark(order_id: str) -> tuple[str, str, dict[str, Any]]:
-    statement = {
-        "Statement": 'UPDATE "T" SET published_at = ? WHERE order_id = ? AND outcome = ?',
-        "Parameters": [{"S": "2026-11-22T19:30:00.123Z"}, {"S": order_id}, {"S": "RESERVED"}],
-    }
-    return "dynamodb", "BatchExecuteStatement", {"Statements": [statement]}
+def removal(change: str) -> tuple[str, str, dict[str, Any]]:
+    return "dynamodb", "DeleteItem", {"Key": {"id": {"S": change}}}
 
 
 def test_a_transaction_costs_two_units_for_each_kilobyte_of_each_item() -> None:
@@ -32,14 +28,12 @@ def test_a_transaction_costs_two_units_for_each_kilobyte_of_each_item() -> None:
     assert (units.written, units.read) == (2 + 2 + 4, 0)
 
 
-def test_a_mark_is_charged_by_the_records_size_after_it() -> None:
+def test_a_deletion_is_charged_by_the_size_of_what_was_there() -> None:
     accounts = Accounts()
-    accounts.charge(
-        [transaction({"Put": {"Item": record("small", 500)}}, {"Put": {"Item": record("full", 1020)}})]
-    )
-
-    assert accounts.charge([mark("small")]).written == 1
-    assert accounts.charge([mark("full")]).written == 2
+    owed = {"id": {"S": "c1"}, "owed": {"SS": ["x" * 1_020, "y" * 10]}}
+    assert accounts.charge([transaction({"Put": {"Item": owed}})]).written == 4
+    assert accounts.charge([removal("c1")]).written == 2
+    assert accounts.charge([removal("c1")]).written == 1, "a deletion of nothing"
 
 
 def test_a_read_costs_one_unit_for_each_item_even_if_it_is_missing() -> None:
@@ -64,7 +58,14 @@ def test_a_call_without_a_rule_is_an_error() -> None:
 
 @pytest.mark.parametrize(
     ("value", "size"),
-    [({"S": "é"}, 2), ({"N": "12"}, 3), ({"BOOL": True}, 1), ({"M": {"A": {"N": "12"}}}, 3 + 1 + 1 + 3)],
+    [
+        ({"S": "é"}, 2),
+        ({"N": "12"}, 3),
+        ({"BOOL": True}, 1),
+        ({"SS": ["é", "ab"]}, 4),
+        ({"L": [{"S": "ab"}]}, 6),
+        ({"M": {"A": {"N": "12"}}}, 3 + 1 + 1 + 3),
+    ],
 )
 def test_sizes_follow_dynamodbs_rules(value: dict[str, Any], size: int) -> None:
     assert size_of(value) == size

@@ -17,7 +17,9 @@ from chalicelib.aws.deadline import Deadline
 from chalicelib.consumer.consumer import Consumer
 from chalicelib.consumer.delivery import Publisher
 from chalicelib.consumer.inbox import Message
+from chalicelib.consumer.sweep import Sweep
 from chalicelib.store.order_store import OrderStore
+from chalicelib.store.outbox_store import OutboxStore
 from tests.support.engines import Crash, FakeStage, Network, fake_stage
 from tests.support.engines.errors import Refusal
 from tests.support.engines.faults import crash_before
@@ -28,15 +30,16 @@ from tests.support.messages import reserve, text
 
 LIMIT_SECONDS = 60.0
 MARGIN_SECONDS = 10.0
-TRANSACT, SEND, MARK, READ = (
+TRANSACT, SEND, REMOVE, NARROW, READ = (
     "transact_write_items",
     "send_message_batch",
-    "batch_execute_statement",
+    "delete_item",
+    "update_item",
     "batch_get_item",
 )
 FOREVER = 100_000
 """More faults than any test has calls."""
-HAPPY_PATH = [TRANSACT, SEND, MARK]
+HAPPY_PATH = [TRANSACT, SEND, REMOVE]
 """The calls of a batch without faults."""
 
 
@@ -84,8 +87,10 @@ class ConsumerHarness:
         """A consumer as in a new process; it has no threads but those of `executor`."""
         network = Network(self.script)
         store = OrderStore(network.client(self.stage.dynamodb), self.stage.tables)
+        outbox = OutboxStore(network.client(self.stage.dynamodb), self.stage.tables)
         publisher = Publisher(network.client(self.stage.sqs), self.stage.oms_queue_url)
-        return Consumer(store, publisher, self.stage.tables.record_ttl_days, executor or ImmediateExecutor())
+        days, executor = self.stage.tables.record_ttl_days, executor or ImmediateExecutor()
+        return Consumer(store, outbox, publisher, days, executor)
 
     def deadline(self, seconds: float = LIMIT_SECONDS) -> Deadline:
         """The deadline of an invocation with this time limit."""
@@ -93,6 +98,7 @@ class ConsumerHarness:
         return Deadline(
             remaining=lambda: end - clock.now,
             margin=min(MARGIN_SECONDS, seconds / 2),
+            early_margin=min(MARGIN_SECONDS, seconds / 2) * 1.5,
             now=lambda: datetime.fromtimestamp(clock.now, UTC),
             sleep=clock.advance,
             rng=Random(7),
@@ -170,6 +176,21 @@ class ConsumerHarness:
         item = {"sku": {"S": sku}, "quantity": {"N": str(units)}, "updated_at": {"S": "…"}}
         self.stage.dynamodb.put_item(TableName=self.stage.tables.inventory_table, Item=item)
 
+    @property
+    def outbox(self) -> list[set[str]]:
+        """The references in each item of the outbox."""
+        items = self.stage.dynamodb.snapshot()[self.stage.tables.outbox_table].values()
+        return [set(item.get("owed", {"SS": []})["SS"]) for item in items]
+
+    def sweep(self, *, after: float = 31, seconds: float = LIMIT_SECONDS) -> None:
+        """Let `after` seconds pass, and sweep the outbox."""
+        self.stage.clock.advance(after)
+        self.script.calls.clear()
+        consumer = self.consumer
+        Sweep(consumer.store, consumer.outbox, consumer.publisher, consumer.executor).run(
+            self.deadline(seconds)
+        )
+
     def check(self) -> None:
         """Check the invariants on all settled messages."""
         tables = self.stage.dynamodb.snapshot()
@@ -180,6 +201,7 @@ class ConsumerHarness:
                 answers=[sent.body for sent in self.stage.sqs.history],
                 sent=self.sent,
                 dead=self.dead,
+                outbox=list(tables[self.stage.tables.outbox_table].values()),
             ),
             self.initial,
         )
@@ -201,10 +223,8 @@ def names(call: Call) -> set[str]:
     found = set()
     for action in call.parameters["TransactItems"]:
         ((_, request),) = action.items()
-        ((_, key),) = (
-            request["Key"].items() if "Key" in request else [("order_id", request["Item"]["order_id"])]
-        )
-        found.add(key["S"])
+        key = request.get("Key") or request["Item"]
+        found |= {key[name]["S"] for name in ("sku", "order_id") if name in key}
     return found
 
 

@@ -1,4 +1,4 @@
-"""Failures of sending, marking and reading, and their effect on the orders."""
+"""Failures of sending answers, of removing them from the outbox and of reading."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from tests.support.engines.network import Call, Fault
 from tests.support.messages import release, reserve
 from tests.unit.consumer.consumer_harness import (
     FOREVER,
-    LIMIT_SECONDS,
-    MARK,
+    HAPPY_PATH,
+    NARROW,
     READ,
+    REMOVE,
     SEND,
     TRANSACT,
     ConsumerHarness,
@@ -40,19 +41,19 @@ class TestSending:
         assert harness.settle(*orders(4, A=1)) == []
         assert [len(batch) for batch in sent_batches(harness)] == [4, 2]
         assert harness.answer_types() == {f"o{n}": ["Reserved"] for n in range(4)}
-        assert harness.counts[MARK] == 1
+        assert harness.outbox == []
         harness.check()
 
-    def test_a_rejected_entry_fails_its_message_only(self) -> None:
+    def test_a_refused_entry_stays_in_the_outbox_alone(self) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.fail(SEND, Partial([1], "InvalidMessageContents", sender_fault=True))
-        assert harness.settle(*orders(3, A=1)) == [1]
-        assert len(sent_batches(harness)) == 1
-        assert harness.answer_types().keys() == {"o0", "o2"}
-        assert "published_at" not in (harness.record("o1") or {})
-        assert harness.settle(*orders(3, A=1), receives=2) == []
+        assert harness.settle(*orders(3, A=1)) == []
+        assert harness.calls == [TRANSACT, SEND, NARROW]
+        assert harness.outbox == [{"o1"}]
+        harness.check()
+        harness.sweep()
         assert harness.answer_types() == {f"o{n}": ["Reserved"] for n in range(3)}
-        assert harness.stock == {"A": 6}
+        assert harness.outbox == []
         harness.check()
 
     @pytest.mark.parametrize("code", ["RequestThrottled", "KMS.ThrottlingException"])
@@ -63,19 +64,20 @@ class TestSending:
         assert [len(batch) for batch in sent_batches(harness)] == [3, 1]
         assert harness.answer_types() == {f"o{n}": ["Reserved"] for n in range(3)}
 
-    def test_an_answer_that_was_not_sent_is_not_marked(self) -> None:
+    def test_answers_that_the_queue_refuses_stay_in_the_outbox_and_their_messages_are_done(self) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.fail(SEND, refused("AccessDenied"))
-        assert harness.settle(*orders(2, A=1)) == [0, 1]
+        assert harness.settle(*orders(2, A=1)) == []
         assert harness.calls == [TRANSACT, SEND]
-        assert harness.answer_types() == {}
+        assert harness.outbox == [{"o0", "o1"}]
+        harness.check()
 
     @pytest.mark.parametrize("fault", [throttled, unavailable, unreachable, timed_out_before_effect])
     def test_answers_are_sent_again_after_a_failed_call(self, fault: Fault) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.fail(SEND, fault, fault)
         assert harness.settle(*orders(2, A=1)) == []
-        assert harness.calls == [TRANSACT, SEND, SEND, SEND, MARK]
+        assert harness.calls == [TRANSACT, SEND, SEND, SEND, REMOVE]
         assert harness.answer_types() == {"o0": ["Reserved"], "o1": ["Reserved"]}
 
     @pytest.mark.parametrize(
@@ -89,14 +91,17 @@ class TestSending:
         assert first.body == second.body
         harness.check()
 
-    def test_an_outage_of_the_queue_fails_the_messages_and_stock_is_taken_once(self) -> None:
-        harness = ConsumerHarness({"A": 9})
+    def test_an_outage_of_the_queue_costs_a_batch_three_sends_and_no_message(self) -> None:
+        harness = ConsumerHarness({"A": 999})
         harness.fail(SEND, *[unreachable] * FOREVER)
-        assert harness.settle(*orders(2, A=1)) == [0, 1]
-        assert harness.stage.clock.now < 1_750_000_000 + LIMIT_SECONDS
+        assert harness.settle(*orders(300, A=1)) == []
+        assert harness.counts == {TRANSACT: 4, SEND: 3}
+        assert sum(map(len, harness.outbox)) == 300
+        harness.check()
         harness.script.faults.clear()
-        assert harness.settle(*orders(2, A=1), receives=2) == []
-        assert harness.stock == {"A": 7}
+        harness.sweep()
+        assert harness.answer_types() == {f"o{n}": ["Reserved"] for n in range(300)}
+        assert harness.outbox == []
         harness.check()
 
     def test_a_send_has_ten_answers_at_most(self) -> None:
@@ -106,7 +111,7 @@ class TestSending:
 
     def test_a_send_of_large_answers_stays_within_a_mebibyte(self) -> None:
         harness = ConsumerHarness()
-        skus = {f"{n:02}{'x' * 62}": 10**9 for n in range(99)}
+        skus = {f"{n:02}{'x' * 62}": 10**9 for n in range(98)}
         harness.settle(*(reserve(f"{n:0128}", skus, customer_id="😀" * 256) for n in range(30)))
         batches = sent_batches(harness)
         assert sum(len(batch) for batch in batches) == 30
@@ -114,63 +119,35 @@ class TestSending:
         harness.check()
 
 
-class TestMarking:
-    def test_a_failed_mark_does_not_fail_the_message(self) -> None:
-        harness = ConsumerHarness({"A": 9})
-        harness.fail(MARK, Partial([1], "InternalServerError"))
-        assert harness.settle(*orders(3, A=1)) == []
-        marked = ["published_at" in (harness.record(f"o{n}") or {}) for n in range(3)]
-        assert marked == [True, False, True]
-
+class TestRemoving:
     @pytest.mark.parametrize("fault", [throttled, unreachable, refused("ValidationException")])
-    def test_a_failed_call_to_mark_does_not_fail_the_message(self, fault: Fault) -> None:
+    def test_a_failed_removal_fails_no_message_and_costs_a_repeat(self, fault: Fault) -> None:
         harness = ConsumerHarness({"A": 9})
-        harness.fail(MARK, fault)
+        harness.fail(REMOVE, fault)
         assert harness.settle(*orders(3, A=1)) == []
-        assert harness.calls == [TRANSACT, SEND, MARK]
-        assert harness.settle(*orders(3, A=1), receives=2) == []
+        assert harness.calls == HAPPY_PATH
+        harness.sweep()
         assert harness.answer_types() == {f"o{n}": ["Reserved", "Reserved"] for n in range(3)}
+        assert harness.outbox == []
         harness.check()
 
-    def test_each_call_marks_the_answers_of_one_delivery(self) -> None:
-        harness = ConsumerHarness({"A": 99})
-        harness.settle(*orders(60, A=1))
-        statements = [
-            len(call.parameters["Statements"]) for call in harness.script.calls if call.operation == MARK
-        ]
-        assert statements == [20, 20, 20]
-        assert max(statements) <= 25, "more than DynamoDB takes"
+    def test_each_group_has_an_item_of_its_own(self) -> None:
+        harness = ConsumerHarness({"A": 999})
+        harness.settle(*orders(300, A=1))
+        assert harness.counts == {TRANSACT: 4, SEND: 31, REMOVE: 4}
 
-    def test_a_mark_does_not_touch_a_record_that_was_released_concurrently(self) -> None:
+    def test_an_item_that_another_sender_removed_is_not_created_anew(self) -> None:
         harness = ConsumerHarness({"A": 9})
 
-        def released_concurrently(call: Call) -> Any:
-            assert harness.new_consumer().settle([harness.message(release("o"))], harness.deadline()) == set()
+        def removed_meanwhile(call: Call) -> Any:
+            harness.sweep()
             return call.proceed()
 
-        harness.fail(MARK, released_concurrently)
-        assert harness.settle(reserve("o", {"A": 2})) == []
-        record = harness.record("o")
-        assert record is not None
-        assert record["outcome"] == {"S": "RELEASED"}
-        assert {"event", "release_event", "published_at", "release_published_at"} <= record.keys()
-        assert harness.stock == {"A": 9}
-        assert harness.settle(release("o"), receives=2) == []
-        assert harness.stock == {"A": 9}
+        harness.fail(SEND, Partial([1], "InvalidMessageContents", sender_fault=True))
+        harness.fail(NARROW, removed_meanwhile)
+        assert harness.settle(*orders(2, A=1)) == []
+        assert harness.outbox == []
         harness.check()
-
-    def test_a_mark_does_not_recreate_an_expired_record(self) -> None:
-        harness = ConsumerHarness({"A": 9})
-
-        def expired_concurrently(call: Call) -> Any:
-            harness.stage.dynamodb.delete_item(
-                TableName=harness.stage.tables.processed_events_table, Key={"order_id": {"S": "o"}}
-            )
-            return call.proceed()
-
-        harness.fail(MARK, expired_concurrently)
-        assert harness.settle(reserve("o", {"A": 2})) == []
-        assert harness.record("o") is None
 
 
 class TestReading:
@@ -187,7 +164,7 @@ class TestReading:
         harness.settle(reserve("o", {"A": 1}))
         harness.fail(READ, throttled, unreachable)
         assert harness.settle(release("o")) == []
-        assert harness.calls == [READ, READ, READ, TRANSACT, SEND, MARK]
+        assert harness.calls == [READ, READ, READ, TRANSACT, SEND, REMOVE]
         harness.check()
 
     def test_keys_that_stay_unprocessed_fail_only_the_messages_that_need_them(self) -> None:
@@ -211,8 +188,8 @@ class TestReading:
         harness.fail(READ, *[Partial([0])] * FOREVER)
         # Only an order that is rejected because of B asks for C, so C is read for its answer.
         batch = [reserve("short", {"B": 1, "C": 1}), *orders(398, A=1)]
-        assert harness.settle(*batch) == list(range(97)), "the first group, which fills one transaction"
-        assert len(harness.answer_types()) == 399 - 97
+        assert harness.settle(*batch) == list(range(96)), "the first group, which fills one transaction"
+        assert len(harness.answer_types()) == 399 - 96
 
 
 def keys(call: Call) -> list[Any]:

@@ -5,13 +5,13 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.consumer.answers import release_answer, release_write, reserve_answer, reserve_write
+from chalicelib.consumer.answers import queue_writes, release_write, reserve_write
 from chalicelib.contracts import responses
 from chalicelib.contracts.events import Event, RejectionReason, event_id
 from chalicelib.domain.commands import Invalid, Reserve, TooMany
 from chalicelib.domain.planner import Decision, Failure, OrderToRelease, Released, Shortage
-from chalicelib.domain.reservation import Answer, AnswerType, Outcome, Reservation
-from chalicelib.domain.writes import CreateReservation, MarkReleased
+from chalicelib.domain.reservation import RELEASE, Answer, AnswerType, Operation, Outcome, Reservation
+from chalicelib.domain.writes import RecordReservation
 from chalicelib.errors import FieldError
 
 NOW = "2026-06-01T12:00:00.000Z"
@@ -24,6 +24,15 @@ def released(items: dict[str, int], *missing: str) -> Released:
     return Released(OrderToRelease("order-1", reservation), returned, missing)
 
 
+def reserve_answer(decision: Decision, now: str) -> Answer:
+    (answer,) = reserve_write(decision, now, "c1").newly_queued
+    return answer
+
+
+def release_answer(released: Released, now: str) -> Answer:
+    return release_write(released, now, "c2").newly_queued[-1]
+
+
 def body(answer: Answer) -> Any:
     return json.loads(answer.body)
 
@@ -31,7 +40,7 @@ def body(answer: Answer) -> Any:
 class TestReserved:
     def test_the_answer_has_the_shape_of_the_contract(self) -> None:
         answer = reserve_answer(Decision(ORDER), NOW)
-        assert answer.outcome is Outcome.RESERVED
+        assert answer.type is AnswerType.RESERVED
         assert body(answer) == {
             "type": "InventoryReserved",
             "event_id": event_id("order-1", AnswerType.RESERVED),
@@ -46,7 +55,7 @@ class TestFailed:
     def test_the_answer_lists_only_the_short_entries(self) -> None:
         shortages = (Shortage("A", 2, 1), Shortage("B", 1, None))
         answer = reserve_answer(Decision(ORDER, Failure.SKU_NOT_FOUND, shortages), NOW)
-        assert answer.outcome is Outcome.REJECTED
+        assert answer.type is AnswerType.FAILED
         assert body(answer) == {
             "type": "InventoryReservationFailed",
             "event_id": event_id("order-1", AnswerType.FAILED),
@@ -64,7 +73,7 @@ class TestFailed:
         refusal = Invalid((FieldError("items.0.sku", "is bad"), FieldError("customer_id", "is missing")))
         decision = Decision(Reserve("order-1", None, refusal=refusal), Failure.INVALID_REQUEST)
         answer = reserve_answer(decision, NOW)
-        assert answer.outcome is Outcome.REJECTED
+        assert answer.type is AnswerType.FAILED
         assert body(answer) == {
             "type": "InventoryReservationFailed",
             "event_id": event_id("order-1", AnswerType.FAILED),
@@ -80,17 +89,17 @@ class TestFailed:
         }
 
     def test_the_answer_counts_the_skus_of_a_too_large_order(self) -> None:
-        decision = Decision(Reserve("order-1", "c", refusal=TooMany(100)), Failure.TOO_MANY_ITEMS)
+        decision = Decision(Reserve("order-1", "c", refusal=TooMany(99)), Failure.TOO_MANY_ITEMS)
         answer = body(reserve_answer(decision, NOW))
         assert (answer["reason"], answer["items"]) == ("TOO_MANY_ITEMS", [])
-        assert answer["counts"] == {"skus": 100, "limit": 99}
+        assert answer["counts"] == {"skus": 99, "limit": 98}
         assert "errors" not in answer
 
 
 class TestReleased:
     def test_the_answer_has_the_shape_of_the_contract(self) -> None:
         answer = release_answer(released({"A": 2, "B": 1}), NOW)
-        assert answer.outcome is Outcome.RELEASED
+        assert answer.type is AnswerType.RELEASED
         assert body(answer) == {
             "type": "InventoryReleased",
             "event_id": event_id("order-1", AnswerType.RELEASED),
@@ -137,28 +146,60 @@ def test_an_answer_is_ascii_for_any_customer(customer_id: str) -> None:
 
 
 class TestWrites:
-    def test_a_reserved_order_is_recorded_with_its_answer_unpublished(self) -> None:
-        answer = reserve_answer(Decision(ORDER), NOW)
-        assert reserve_write(Decision(ORDER), answer, NOW) == CreateReservation(
-            Reservation("order-1", Outcome.RESERVED, NOW, "customer-1", {"A": 2, "B": 1}, event=answer.body)
+    def test_a_reserved_order_is_recorded_with_its_answer(self) -> None:
+        write = reserve_write(Decision(ORDER), NOW, "c1")
+        event = reserve_answer(Decision(ORDER), NOW).body
+        assert write == RecordReservation(
+            Reservation(
+                "order-1", Outcome.RESERVED, NOW, "customer-1", {"A": 2, "B": 1}, event=event, change="c1"
+            )
         )
 
     def test_a_rejected_order_is_recorded_with_what_was_asked(self) -> None:
         decision = Decision(ORDER, Failure.INSUFFICIENT_STOCK, (Shortage("A", 2, 0),))
-        reservation = reserve_write(decision, reserve_answer(decision, NOW), NOW).reservation
+        reservation = reserve_write(decision, NOW, "c1").reservation
         assert reservation.outcome is Outcome.REJECTED
         assert reservation.items == {"A": 2, "B": 1}
 
-    def test_the_release_of_a_reserved_order_marks_it_as_released(self) -> None:
-        answer = release_answer(released({"A": 2}), NOW)
-        assert release_write(released({"A": 2}), answer, NOW) == MarkReleased(answer)
+    def test_the_release_of_a_reserved_order_adds_an_operation_with_its_answer(self) -> None:
+        write = release_write(released({"A": 2}), NOW, "c2")
+        assert write.seen == released({"A": 2}).order.reservation
+        event = release_answer(released({"A": 2}), NOW).body
+        operation = Operation(RELEASE, RELEASE, NOW, AnswerType.RELEASED, event)
+        assert write.reservation == Reservation(
+            "order-1",
+            Outcome.RELEASED,
+            NOW,
+            "customer-1",
+            {"A": 2},
+            operations=(operation,),
+            change="c2",
+        )
 
     def test_the_release_of_an_unknown_order_leaves_a_tombstone(self) -> None:
-        unknown = Released(OrderToRelease("order-1", None), {}, ())
-        answer = release_answer(unknown, NOW)
-        tombstone = Reservation("order-1", Outcome.RELEASED, NOW, release_event=answer.body)
-        assert release_write(unknown, answer, NOW) == CreateReservation(tombstone)
-        assert tombstone.owed == answer
+        write = release_write(Released(OrderToRelease("order-1", None), {}, ()), NOW, "c2")
+        assert write.seen is None
+        assert write.reservation.outcome is Outcome.RELEASED
+        assert write.reservation.items == {}
+        assert [answer.reference for answer in write.newly_queued] == ["order-1\nReleaseInventory"]
+
+    def test_a_release_queues_a_first_answer_that_nothing_else_would_send(self) -> None:
+        seen = Reservation("order-1", Outcome.RESERVED, NOW, "c", {"A": 2}, event="{}", event_queued=False)
+        write = release_write(Released(OrderToRelease("order-1", seen), {"A": 2}, ()), NOW, "c2")
+        assert [answer.reference for answer in write.newly_queued] == ["order-1", "order-1\nReleaseInventory"]
+
+    def test_a_release_without_room_for_the_outbox_queues_nothing(self) -> None:
+        write = release_write(released({"A": 2}), NOW, "c2", queued=False)
+        assert write.newly_queued == []
+        assert [answer.reference for answer in write.reservation.unqueued] == ["order-1\nReleaseInventory"]
+
+    def test_only_records_with_unqueued_answers_are_written_to_queue_them(self) -> None:
+        told = Reservation("a", Outcome.RESERVED, NOW, event="{}")
+        owed = Reservation("b", Outcome.REJECTED, NOW, event="{}", event_queued=False)
+        (write,) = queue_writes([told, owed], "c3")
+        assert write.seen == owed
+        assert write.reservation.change == "c3"
+        assert write.newly_queued == [Answer("b", AnswerType.FAILED, "{}")]
 
 
 def test_the_domain_and_the_contract_use_the_same_words() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from chalicelib.consumer.delivery import IN_PROGRESS
 from tests.support.engines.network import Call
 from tests.support.messages import release, reserve
-from tests.unit.consumer.consumer_harness import MARK, SEND, TRANSACT, ConsumerHarness, orders
+from tests.unit.consumer.consumer_harness import REMOVE, SEND, TRANSACT, ConsumerHarness, orders
 
 WAIT_SECONDS = 5.0
 """Seconds after which a thread gives up waiting for another, and the test fails."""
@@ -20,9 +20,9 @@ def broken(_: Call) -> Any:
     raise ZeroDivisionError
 
 
-def test_the_deliveries_of_a_group_run_concurrently() -> None:
+def test_the_sends_of_a_group_run_concurrently_and_the_last_one_removes_its_outbox_item() -> None:
     harness = ConsumerHarness({"A": 60})
-    together = threading.Barrier(3, timeout=WAIT_SECONDS)
+    together = threading.Barrier(6, timeout=WAIT_SECONDS)
     # The in-memory engine is not thread-safe: after the barrier the threads go one by one.
     turn = threading.Lock()
 
@@ -31,13 +31,13 @@ def test_the_deliveries_of_a_group_run_concurrently() -> None:
         with turn:
             return call.proceed()
 
-    with ThreadPoolExecutor(3) as threads:
+    with ThreadPoolExecutor(6) as threads:
         harness.consumer = harness.new_consumer(threads)
         harness.fail(SEND, *[meet] * 6)
-        harness.fail(MARK, *[meet] * 3)
         assert harness.settle(*orders(60, A=1)) == []
-    assert harness.counts == {TRANSACT: 1, SEND: 6, MARK: 3}
+    assert harness.calls == [TRANSACT, *[SEND] * 6, REMOVE]
     assert len(harness.answers) == 60
+    assert harness.outbox == []
     harness.check()
 
 
@@ -64,32 +64,62 @@ def test_answers_are_sent_while_the_next_group_is_settled() -> None:
     assert harness.calls[0] == TRANSACT
     assert set(harness.calls[1:3]) == {TRANSACT, SEND}
     assert len(harness.answers) == 60
-    assert all("published_at" in (harness.record(f"o{n}") or {}) for n in range(60))
+    assert harness.outbox == []
     harness.check()
 
 
-def test_an_unexpected_error_in_a_send_fails_its_orders_only() -> None:
+def test_an_unexpected_error_in_a_send_leaves_its_answers_to_the_sweep() -> None:
     harness = ConsumerHarness({"A": 60})
-    harness.fail(SEND, broken)
-    assert harness.settle(*orders(60, A=1)) == list(range(10))
-    assert len(harness.answers) == 50
-    assert harness.settle(*orders(60, A=1)[:10], receives=2) == []
-    assert harness.answer_types() == {f"o{n}": ["Reserved"] for n in range(60)}
-    assert harness.stock == {"A": 0}
-    harness.check()
-
-
-def test_an_unexpected_error_in_a_mark_fails_no_order() -> None:
-    harness = ConsumerHarness({"A": 60})
-    harness.fail(MARK, broken)
+    harness.fail(SEND, None, broken)
     assert harness.settle(*orders(60, A=1)) == []
-    assert sum("published_at" in (harness.record(f"o{n}") or {}) for n in range(60)) == 40
+    assert harness.calls == [TRANSACT, SEND, SEND], "nothing more is sent while the queue is away"
+    harness.sweep()
+    assert {order for order, types in harness.answer_types().items() if types == ["Reserved"]} >= {
+        f"o{n}" for n in range(10, 60)
+    }
+    assert len(harness.answer_types()) == 60
+    assert harness.outbox == []
+    harness.check()
+
+
+def test_what_was_sent_before_the_queue_went_away_is_not_sent_again() -> None:
+    harness = ConsumerHarness({"A": 20})
+    turns = [threading.Event(), threading.Event()]
+
+    def first(call: Call) -> Any:
+        result = call.proceed()
+        turns[0].set()
+        return result
+
+    def second(_: Call) -> Any:
+        turns[0].wait(WAIT_SECONDS)
+        raise ZeroDivisionError
+
+    with ThreadPoolExecutor(2) as threads:
+        harness.consumer = harness.new_consumer(threads)
+        harness.fail(SEND, first, second)
+        assert harness.settle(*orders(20, A=1)) == []
+    (left,) = harness.outbox
+    assert len(left) == 10
+    assert left.isdisjoint(harness.answer_types())
+    harness.consumer = harness.new_consumer()
+    harness.sweep()
+    assert harness.answer_types() == {f"o{n}": ["Reserved"] for n in range(20)}
+    harness.check()
+
+
+def test_an_unexpected_error_while_an_item_is_removed_fails_no_order() -> None:
+    harness = ConsumerHarness({"A": 60})
+    harness.fail(REMOVE, broken)
+    assert harness.settle(*orders(60, A=1)) == []
+    assert len(harness.answers) == 60
+    assert len(harness.outbox) == 1
     harness.check()
 
 
 def test_commits_wait_while_too_many_deliveries_run() -> None:
     harness = ConsumerHarness({f"S{n}": 9 for n in range(500)})
-    groups = [reserve(f"o{n}", {f"S{n}": 1}) for n in range(500)]  # 50 orders each: 3 deliveries
+    groups = [reserve(f"o{n}", {f"S{n}": 1}) for n in range(500)]  # 49 orders each: 5 sends
     commits: list[int] = []
 
     def slow(call: Call) -> Any:
@@ -101,7 +131,7 @@ def test_commits_wait_while_too_many_deliveries_run() -> None:
         harness.consumer = harness.new_consumer(thread)
         harness.fail(SEND, slow)
         assert harness.settle(*groups) == []
-    assert commits[0] <= 1 + IN_PROGRESS // 3 < harness.counts[TRANSACT] == 10
+    assert commits[0] <= 1 + IN_PROGRESS // 5 < harness.counts[TRANSACT] == 11
     assert len(harness.answers) == 500
     harness.check()
 
@@ -111,6 +141,6 @@ def test_reservations_wait_until_the_releases_of_their_batch_are_answered() -> N
     with ThreadPoolExecutor(1) as thread:
         harness.consumer = harness.new_consumer(thread)
         assert harness.settle(reserve("late", {"A": 1}), release("late"), reserve("other", {"A": 1})) == []
-    assert harness.calls.index(MARK) < len(harness.calls) - 1 - harness.calls[::-1].index(TRANSACT)
+    assert harness.calls.index(REMOVE) < len(harness.calls) - 1 - harness.calls[::-1].index(TRANSACT)
     assert harness.answer_types() == {"late": ["Released"], "other": ["Reserved"]}
     harness.check()

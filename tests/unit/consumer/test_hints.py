@@ -1,6 +1,6 @@
 from chalicelib.consumer.settlers import MAX_HINTS, Hints
 from tests.support.messages import reserve
-from tests.unit.consumer.consumer_harness import MARK, READ, SEND, TRANSACT, ConsumerHarness
+from tests.unit.consumer.consumer_harness import READ, REMOVE, SEND, TRANSACT, ConsumerHarness
 
 
 class TestHints:
@@ -22,7 +22,7 @@ class TestHintsInUse:
         harness = ConsumerHarness({"A": 1})
         harness.settle(reserve("a", {"A": 1}), reserve("b", {"A": 1}))
         assert harness.settle(reserve("c", {"A": 1})) == []
-        assert harness.calls == [READ, TRANSACT, SEND, MARK]
+        assert harness.calls == [READ, TRANSACT, SEND, REMOVE]
         assert harness.answer_types()["c"] == ["ReservationFailed"]
         harness.check()
 
@@ -30,7 +30,7 @@ class TestHintsInUse:
         harness = ConsumerHarness({})
         harness.settle(reserve("a", {"X": 1}))
         assert harness.settle(reserve("b", {"X": 1})) == []
-        assert harness.calls == [READ, TRANSACT, SEND, MARK]
+        assert harness.calls == [READ, TRANSACT, SEND, REMOVE]
 
     def test_an_outdated_hint_rejects_no_order(self) -> None:
         harness = ConsumerHarness({"A": 0})
@@ -41,7 +41,7 @@ class TestHintsInUse:
         assert harness.settle(reserve("b", {"A": 1, "X": 1})) == []
         assert harness.answer_types()["b"] == ["Reserved"]
         assert harness.settle(reserve("c", {"A": 1, "X": 1})) == []
-        assert harness.calls == [TRANSACT, SEND, MARK]
+        assert harness.calls == [TRANSACT, SEND, REMOVE]
         harness.check()
 
     def test_an_outdated_hint_never_oversells(self) -> None:
@@ -57,4 +57,4 @@ class TestHintsInUse:
         harness = ConsumerHarness({"A": 5, "B": 0})
         harness.settle(reserve("a", {"A": 1, "B": 1}))
         assert harness.settle(reserve("b", {"A": 1})) == []
-        assert harness.calls == [TRANSACT, SEND, MARK]
+        assert harness.calls == [TRANSACT, SEND, REMOVE]

@@ -20,7 +20,7 @@ from tests.support.engines.faults import Conflict, Partial, throttled
 from tests.support.engines.network import Call
 from tests.support.messages import release, reserve, text
 from tests.unit.consumer.conftest import Logs
-from tests.unit.consumer.consumer_harness import MARK, READ, SEND, TRANSACT, ConsumerHarness
+from tests.unit.consumer.consumer_harness import READ, REMOVE, SEND, TRANSACT, ConsumerHarness
 
 SECRET = "customer with a secret name"
 
@@ -40,7 +40,8 @@ def emitted(capsys: pytest.CaptureFixture[str]) -> Values:
             assert [set(names) for names in group["Dimensions"]] == dimensions
             for metric in group["Metrics"]:
                 name = metric["Name"] + ("/" + blob["reason"] if "reason" in blob else "")
-                assert metric["Unit"] == ("Milliseconds" if name == "TimeToAnswer" else "Count")
+                units = {"TimeToAnswer": "Milliseconds", "OutboxAge": "Seconds"}
+                assert metric["Unit"] == units.get(name, "Count")
                 got = blob[metric["Name"]]
                 values[name] += got if isinstance(got, list) else [got]
     return dict(values)
@@ -127,28 +128,44 @@ class TestMetrics:
 
     def test_failed_messages_are_counted(self, capsys: pytest.CaptureFixture[str]) -> None:
         harness = ConsumerHarness({"A": 9})
-        harness.fail(SEND, Partial([0], "InvalidMessageContents", sender_fault=True))
+        harness.fail(TRANSACT, *[throttled] * 1_000)
         twice = reserve("a", {"A": 1})
-        assert harness.settle(twice, twice, reserve("b", {"A": 1})) == [0, 1]
+        assert harness.settle(twice, twice) == [0, 1]
         values = emitted(capsys)
         assert values["MessagesFailed"] == [2]
-        assert len(values["TimeToAnswer"]) == 1
+        assert "TimeToAnswer" not in values
 
-    def test_a_release_without_an_answer_has_no_time_to_answer(
+    def test_answers_that_stay_in_the_outbox_are_counted_as_delayed(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.fail(SEND, Partial([0], "InvalidMessageContents", sender_fault=True))
-        assert harness.settle(reserve("a", {"A": 1})) == [0]
+        assert harness.settle(reserve("a", {"A": 1}), reserve("b", {"A": 1})) == []
+        values = emitted(capsys)
+        assert values["AnswersDelayed"] == [1]
+        assert values["MessagesFailed"] == [0]
+        assert len(values["TimeToAnswer"]) == 1
+
+    def test_a_sweep_tells_what_it_found_and_what_it_sent(self, capsys: pytest.CaptureFixture[str]) -> None:
+        harness = ConsumerHarness({"A": 9})
+        harness.crash_before_call(SEND, reserve("a", {"A": 1}), reserve("b", {"A": 1}))
         emitted(capsys)
+        harness.sweep(after=40)
+        values = emitted(capsys)
+        assert (values["AnswersOwed"], values["OutboxAge"], values["AnswersSwept"]) == ([2], [40], [2])
+        harness.sweep(after=60)
+        values = emitted(capsys)
+        assert (values["AnswersOwed"], values["OutboxAge"], values["AnswersSwept"]) == ([0], [0], [0])
 
-        def denied(call: Call) -> Any:
-            raise call.refuse(invalid("no"))
-
-        harness.fail(TRANSACT, denied)
-        assert harness.settle(release("a")) == [0]
-        assert harness.answer_types() == {"a": ["Reserved"]}
-        assert "TimeToAnswer" not in emitted(capsys)
+    def test_a_sweep_that_cannot_read_the_outbox_does_not_report_it_as_empty(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        harness = ConsumerHarness({"A": 9})
+        harness.fail("scan", throttled)
+        with pytest.raises(Exception, match="throttled"):
+            harness.sweep()
+        with pytest.warns(UserWarning, match="No application metrics"):
+            assert emitted(capsys) == {}
 
     def test_every_message_of_an_order_has_its_own_time_to_answer(
         self, capsys: pytest.CaptureFixture[str]
@@ -178,7 +195,7 @@ class TestMetrics:
         values = emitted(capsys)
         assert len(values["TimeToAnswer"]) == 250
         assert sum(values["OrdersReserved"]) == 250
-        assert values["GroupSize"] == [99, 99, 52]
+        assert values["GroupSize"] == [98, 98, 54]
 
 
 class TestLogs:
@@ -229,23 +246,20 @@ class TestLogs:
         rest = longest - MAX_IDS * 128
         assert rest + MAX_IDS * 128 * 4 < 256 * 1024, "a character may take 4 bytes"
 
-    def test_an_order_whose_answer_was_not_sent_is_logged_with_the_reason(self, logs: Logs) -> None:
+    def test_answers_that_stay_in_the_outbox_are_logged_with_a_reason(self, logs: Logs) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.fail(SEND, Partial([0], "InvalidMessageContents", sender_fault=True))
-        assert harness.settle(reserve("a", {"A": 1})) == [0]
-        why, left = [entry for entry in logs() if "orders" in entry]
-        assert (why["level"], why["orders"]) == ("ERROR", {"a": "Refused"})
-        assert "InvalidMessageContents" in why["reason"]
-        assert (left["level"], left["orders"]) == ("WARNING", ["a"])
+        assert harness.settle(reserve("a", {"A": 1}), reserve("b", {"A": 1})) == []
+        (entry,) = [entry for entry in logs() if entry["level"] == "WARNING"]
+        assert (entry["message"], entry["count"]) == ("answers stay in the outbox", 1)
+        assert "InvalidMessageContents" in entry["reason"]
 
-    def test_a_failed_mark_is_logged(self, logs: Logs) -> None:
+    def test_an_outbox_item_that_cannot_be_removed_is_logged(self, logs: Logs) -> None:
         harness = ConsumerHarness({"A": 9})
-        harness.fail(MARK, Partial([0], "InternalServerError"))
-        harness.settle(reserve("a", {"A": 1}))
-        harness.fail(MARK, throttled)
+        harness.fail(REMOVE, throttled)
         harness.settle(reserve("b", {"A": 1}))
-        warnings = [entry for entry in logs() if entry["level"] == "WARNING"]
-        assert [entry["count"] for entry in warnings] == [1, 1]
+        (entry,) = [entry for entry in logs() if entry["level"] == "WARNING"]
+        assert entry["message"] == "answers sent but not removed from the outbox"
 
     @pytest.mark.parametrize(
         "quote",
@@ -265,7 +279,7 @@ class TestLogs:
         def unexpected(call: Call) -> Any:
             raise KeyError(quote(call.parameters))
 
-        for operation, fault in product((TRANSACT, SEND, MARK, READ), (quoting, unexpected, throttled)):
+        for operation, fault in product((TRANSACT, SEND, REMOVE, READ), (quoting, unexpected, throttled)):
             batch = [
                 reserve(f"a-{operation}-{fault.__name__}", {"A": 1}, customer_id=SECRET),
                 reserve(f"b-{operation}-{fault.__name__}", {"B": 1}, customer_id=SECRET),

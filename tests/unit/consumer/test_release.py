@@ -8,16 +8,14 @@ import pytest
 
 from chalicelib.contracts.events import event_id
 from chalicelib.domain.reservation import AnswerType
-from tests.support.engines.faults import Conflict
 from tests.support.messages import release, reserve, text
 from tests.unit.consumer.consumer_harness import (
     HAPPY_PATH,
-    MARK,
     READ,
+    REMOVE,
     SEND,
     TRANSACT,
     ConsumerHarness,
-    refused,
 )
 
 
@@ -48,10 +46,12 @@ class TestRelease:
         assert first is not None
         assert record is not None
         assert record["outcome"] == {"S": "RELEASED"}
-        assert (record["event"], record["published_at"]) == (first["event"], first["published_at"])
-        assert record["release_event"]["S"] == harness.stage.sqs.history[1].body
-        assert "release_published_at" in record
-        assert record["created_at"] == first["created_at"]
+        assert {record[name]["S"] for name in ("event", "created_at")} == {
+            first[name]["S"] for name in ("event", "created_at")
+        }
+        (operation,) = record["operations"]["L"]
+        assert operation["M"]["event"]["S"] == harness.stage.sqs.history[1].body
+        assert record["change"] != first["change"]
 
     def test_a_release_renews_the_lifetime_of_the_record(self) -> None:
         harness = ConsumerHarness({"A": 5})
@@ -63,33 +63,16 @@ class TestRelease:
         lifetime = int(record["ttl"]["N"]) - harness.stage.clock.now
         assert lifetime == pytest.approx(harness.stage.tables.record_ttl_days * 86_400, abs=1)
 
-    def test_an_owed_first_answer_is_sent_before_the_release(self) -> None:
+    def test_a_release_does_not_wait_for_the_first_answer(self) -> None:
         harness = ConsumerHarness({"A": 5})
         harness.crash_before_call(SEND, reserve("o", {"A": 2}))
         assert harness.settle(release("o")) == []
-        assert harness.calls == [READ, SEND, TRANSACT, SEND, MARK]
-        assert harness.answer_types() == {"o": ["Reserved", "Released"]}
-        record = harness.record("o")
-        assert record is not None
-        assert "published_at" in record
+        assert harness.calls == [READ, *HAPPY_PATH]
+        assert harness.answer_types() == {"o": ["Released"]}
         harness.check()
-
-    def test_the_first_answer_is_sent_once_when_the_release_is_retried(self) -> None:
-        harness = ConsumerHarness({"A": 5})
-        harness.crash_before_call(SEND, reserve("o", {"A": 2}))
-        harness.fail(TRANSACT, Conflict([0]), Conflict([0]))
-        assert harness.settle(release("o")) == []
-        assert harness.answer_types() == {"o": ["Reserved", "Released"]}
-
-    def test_an_order_whose_first_answer_is_refused_is_not_released(self) -> None:
-        harness = ConsumerHarness({"A": 5})
-        harness.crash_before_call(SEND, reserve("o", {"A": 2}))
-        harness.fail(SEND, refused("AccessDenied"))
-        assert harness.settle(release("o"), release("p")) == [0]
-        assert harness.answer_types() == {"p": ["Released"]}
-        assert harness.stock == {"A": 3}
-        assert harness.settle(release("o"), receives=2) == []
-        assert harness.answer_types()["o"] == ["Reserved", "Released"]
+        harness.sweep()
+        assert harness.answer_types() == {"o": ["Released", "Reserved"]}
+        assert harness.outbox == []
         harness.check()
 
     def test_a_release_of_an_unknown_order_leaves_a_tombstone_that_blocks_a_late_reserve(self) -> None:
@@ -112,22 +95,13 @@ class TestRelease:
         assert harness.answer_types() == {"o": ["ReservationFailed"]}
         harness.check()
 
-    def test_a_release_of_a_rejected_order_sends_the_owed_answer(self) -> None:
-        harness = ConsumerHarness({"A": 1})
-        harness.crash_before_call(SEND, reserve("o", {"A": 2}))
-        assert harness.settle(release("o")) == []
-        assert harness.answer_types() == {"o": ["ReservationFailed"]}
-        record = harness.record("o")
-        assert record is not None
-        assert "published_at" in record
-        harness.check()
-
-    def test_a_recorded_release_without_a_sent_answer_is_answered_unchanged(self) -> None:
+    def test_an_answer_whose_sender_died_is_sent_by_the_sweep_unchanged(self) -> None:
         harness = ConsumerHarness({"A": 5})
         harness.settle(reserve("o", {"A": 2}))
-        harness.crash_before_call(MARK, release("o"))
+        harness.crash_before_call(REMOVE, release("o"))
         assert harness.settle(release("o"), receives=2) == []
-        assert harness.calls == [READ, SEND, MARK]
+        assert harness.calls == [READ]
+        harness.sweep()
         assert harness.stage.sqs.history[1].body == harness.stage.sqs.history[2].body
         assert harness.stock == {"A": 5}
         harness.check()

@@ -30,8 +30,9 @@ from tests.support.messages import release, reserve
 from tests.unit.consumer.consumer_harness import (
     FOREVER,
     LIMIT_SECONDS,
-    MARK,
+    NARROW,
     READ,
+    REMOVE,
     SEND,
     TRANSACT,
     ConsumerHarness,
@@ -51,7 +52,7 @@ class TestConflicts:
         harness = ConsumerHarness({"A": 9})
         harness.fail(TRANSACT, Conflict([index], code))
         assert harness.settle(*orders(2, A=1)) == []
-        assert harness.calls == [TRANSACT, TRANSACT, SEND, MARK]
+        assert harness.calls == [TRANSACT, TRANSACT, SEND, REMOVE]
         assert harness.answer_types() == {"o0": ["Reserved"], "o1": ["Reserved"]}
         harness.check()
 
@@ -65,7 +66,7 @@ class TestConflicts:
         harness.fail(TRANSACT, Conflict([0], code))
         batch = [reserve("a", {"A": 1}), reserve("b", {"B": 1}), reserve("d", {"C": 1})]
         assert harness.settle(*batch) == []
-        assert harness.calls == [TRANSACT, TRANSACT, SEND, MARK]
+        assert harness.calls == [TRANSACT, TRANSACT, SEND, REMOVE]
         assert harness.answer_types() == {"d": ["Reserved"], "a": ["Reserved"], "b": ["ReservationFailed"]}
         assert harness.stock == {"A": 8, "B": 0, "C": 8}
         harness.check()
@@ -82,11 +83,11 @@ class TestConflicts:
         harness = ConsumerHarness({"A": 99})
         harness.fail(TRANSACT, *[throttled] * 7)
         assert harness.settle(*orders(8, A=1)) == []
-        assert harness.counts == {TRANSACT: 8, SEND: 1, MARK: 1}
+        assert harness.counts == {TRANSACT: 8, SEND: 1, REMOVE: 1}
 
     def test_a_group_with_a_conflict_is_retried_after_the_other_groups(self) -> None:
         harness = ConsumerHarness({"A": 99, "B": 99})
-        batch = [*(reserve(f"a{n}", {"A": 1}) for n in range(99)), reserve("b", {"B": 1})]
+        batch = [*(reserve(f"a{n}", {"A": 1}) for n in range(98)), reserve("b", {"B": 1})]
         harness.fail(TRANSACT, Conflict([0]))
         assert harness.settle(*batch) == []
         assert harness.answers[0]["order_id"] == "b"
@@ -203,27 +204,53 @@ class TestLostResponses:
         assert harness.answer_types() == {"o": ["Reserved", "Released"], "unknown": ["Released"]}
         harness.check()
 
+    @pytest.mark.parametrize("fault", [timed_out_after_effect, reset_after_effect, failed_after_effect])
+    def test_the_answers_of_a_transaction_whose_response_is_lost_do_not_wait_for_the_sweep(
+        self, fault: Fault
+    ) -> None:
+        harness = ConsumerHarness({"A": 9})
+        harness.fail(TRANSACT, fault)
+        assert harness.settle(*orders(2, A=2)) == []
+        assert harness.calls == [TRANSACT, TRANSACT, SEND, REMOVE]
+        assert harness.outbox == []
+
+    def test_halves_of_a_group_that_was_committed_unheard_deliver_their_own_answers(self) -> None:
+        harness = ConsumerHarness({"A": 99})
+        harness.fail(TRANSACT, timed_out_after_effect, refused("ValidationException"))
+        assert harness.settle(*orders(4, A=1)) == []
+        assert harness.counts[NARROW] == 2
+        assert harness.answer_types() == {f"o{n}": ["Reserved"] for n in range(4)}
+        assert harness.outbox == [set()]
+        harness.check()
+        harness.sweep()
+        assert harness.outbox == []
+        assert len(harness.answers) == 4
+
 
 class TestCrashes:
     @pytest.mark.parametrize("fault", [crash_before, crash_after])
-    @pytest.mark.parametrize("operation", [TRANSACT, SEND, MARK])
-    def test_a_redelivery_completes_a_reservation_after_a_crash(self, operation: str, fault: Fault) -> None:
+    @pytest.mark.parametrize("operation", [TRANSACT, SEND, REMOVE])
+    def test_a_reservation_is_settled_once_and_answered_after_a_crash(
+        self, operation: str, fault: Fault
+    ) -> None:
         harness = ConsumerHarness({"A": 3})
         harness.fail(operation, fault)
         with pytest.raises(Crash):
             harness.settle(*orders(2, A=1))
         harness.consumer = harness.new_consumer()
         assert harness.settle(*orders(2, A=1), receives=2) == []
+        harness.check()
+        harness.sweep()
         assert harness.stock == {"A": 1}
         assert {order: set(told) for order, told in harness.answer_types().items()} == {
             "o0": {"Reserved"},
             "o1": {"Reserved"},
         }
-        harness.check()
+        assert harness.outbox == []
 
     @pytest.mark.parametrize("fault", [crash_before, crash_after])
-    @pytest.mark.parametrize("operation", [READ, TRANSACT, SEND, MARK])
-    def test_a_redelivery_completes_a_release_after_a_crash(self, operation: str, fault: Fault) -> None:
+    @pytest.mark.parametrize("operation", [READ, TRANSACT, SEND, REMOVE])
+    def test_a_release_is_settled_once_and_answered_after_a_crash(self, operation: str, fault: Fault) -> None:
         harness = ConsumerHarness({"A": 3})
         harness.settle(reserve("o", {"A": 2}))
         harness.fail(operation, fault)
@@ -231,9 +258,11 @@ class TestCrashes:
             harness.settle(release("o"))
         harness.consumer = harness.new_consumer()
         assert harness.settle(release("o"), receives=2) == []
+        harness.check()
+        harness.sweep()
         assert harness.stock == {"A": 3}
         assert set(harness.answer_types()["o"]) == {"Reserved", "Released"}
-        harness.check()
+        assert harness.outbox == []
 
 
 class TestHalving:

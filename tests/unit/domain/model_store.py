@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from chalicelib.domain.planner import Snapshot
-from chalicelib.domain.reservation import Outcome, Reservation
+from chalicelib.domain.reservation import Reservation
 from chalicelib.domain.writes import (
-    CreateReservation,
-    MarkReleased,
+    OweAnswers,
     ProveAbsent,
     ProveBelow,
+    RecordReservation,
     ReturnStock,
     TakeStock,
     Write,
@@ -60,11 +60,10 @@ class ModelStore:
                 return sku not in self.stock
             case ReturnStock(sku):
                 return sku in self.stock
-            case CreateReservation(reservation):
-                return reservation.order_id not in self.reservations
-            case MarkReleased(answer):
-                found = self.reservations.get(answer.order_id)
-                return found is not None and found.outcome is Outcome.RESERVED
+            case RecordReservation(reservation, seen):
+                return self.reservations.get(reservation.order_id) == seen
+            case OweAnswers():
+                return True
 
     def _do(self, write: Write) -> None:
         match write:
@@ -72,23 +71,17 @@ class ModelStore:
                 self.stock[sku] -= quantity
             case ReturnStock(sku, quantity):
                 self.stock[sku] += quantity
-            case CreateReservation(reservation):
+            case RecordReservation(reservation):
                 self.reservations[reservation.order_id] = reservation
-            case MarkReleased(answer):
-                first = self.reservations[answer.order_id]
-                self.reservations[answer.order_id] = replace(
-                    first,
-                    outcome=Outcome.RELEASED,
-                    release_event=answer.body,
-                    published_at=first.published_at or NOW,
-                )
-            case ProveBelow() | ProveAbsent():
+            case ProveBelow() | ProveAbsent() | OweAnswers():
                 pass
 
 
 def _item(write: Write) -> tuple[str, str]:
     match write:
-        case CreateReservation() | MarkReleased():
+        case RecordReservation():
             return "record", write.order_id
+        case OweAnswers(change):
+            return "outbox", change
         case _:
             return "sku", write.sku

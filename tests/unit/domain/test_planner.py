@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from chalicelib.domain.commands import Invalid, Reserve, TooMany
 from chalicelib.domain.planner import Failure, Plan, Shortage, Snapshot, pack, plan
 from chalicelib.domain.reservation import Outcome, Reservation
-from chalicelib.domain.writes import CreateReservation, ProveAbsent, ProveBelow, TakeStock, Write
+from chalicelib.domain.writes import ProveAbsent, ProveBelow, RecordReservation, TakeStock, Write
 from chalicelib.errors import FieldError
 from tests.unit.domain.model_store import NOW, ModelStore
 
@@ -134,7 +134,7 @@ def truths_and_views(draw: st.DrawFn) -> tuple[dict[str, int], Stock]:
 
 def transaction(decided: Plan) -> list[Write]:
     records = [
-        CreateReservation(
+        RecordReservation(
             Reservation(
                 decision.order.order_id,
                 Outcome.REJECTED if decision.failure else Outcome.RESERVED,

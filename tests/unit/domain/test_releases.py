@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.domain.planner import OrderToRelease, Released, ReleasePlan, Snapshot, pack, plan_releases
-from chalicelib.domain.reservation import Answer, AnswerType, Outcome, Reservation
-from chalicelib.domain.writes import CreateReservation, MarkReleased, ProveAbsent, ReturnStock, Write
+from chalicelib.domain.reservation import Outcome, Reservation
+from chalicelib.domain.writes import ProveAbsent, RecordReservation, ReturnStock, Write
 from tests.unit.domain.model_store import NOW, ModelStore
 
 
 def reserved(order_id: str, **items: int) -> Reservation:
-    return Reservation(order_id, Outcome.RESERVED, NOW, "customer", items, event="{}", published_at=NOW)
+    return Reservation(order_id, Outcome.RESERVED, NOW, "customer", items, event="{}")
 
 
 def cancelled(order_id: str, **items: int) -> OrderToRelease:
@@ -18,10 +20,9 @@ def cancelled(order_id: str, **items: int) -> OrderToRelease:
 
 
 def record(released: Released) -> Write:
-    answer = Answer(released.order.order_id, AnswerType.RELEASED, "{}")
-    if released.order.reservation is None:
-        return CreateReservation(Reservation(answer.order_id, answer.outcome, NOW, release_event=answer.body))
-    return MarkReleased(answer)
+    seen = released.order.reservation
+    before = seen or Reservation(released.order.order_id, Outcome.RELEASED, NOW)
+    return RecordReservation(replace(before, outcome=Outcome.RELEASED), seen)
 
 
 class TestCancelled:

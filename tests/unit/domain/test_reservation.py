@@ -1,24 +1,31 @@
+from dataclasses import replace
 from itertools import product
 
 import pytest
 
 from chalicelib.domain.reservation import (
+    RELEASE,
     TRANSITIONS,
     Answer,
     AnswerType,
     Change,
+    Operation,
     Outcome,
     Reservation,
     Transition,
+    order_of,
     transition,
 )
 
 NOW = "2026-06-01T12:00:00.000Z"
-ANSWERS = {outcome: Answer("order-1", kind, "{}") for kind, outcome in zip(AnswerType, Outcome, strict=True)}
 
 
-def reservation(outcome: Outcome, **more: str | None) -> Reservation:
-    return Reservation("order-1", outcome, NOW, "customer-1", {"A": 2}, **more)
+def reservation(outcome: Outcome, event: str | None = None) -> Reservation:
+    return Reservation("order-1", outcome, NOW, "customer-1", {"A": 2}, event)
+
+
+def operation(name: str, *, queued: bool = True) -> Operation:
+    return Operation(name, RELEASE, NOW, AnswerType.RELEASED, "{}", queued)
 
 
 class TestTransitions:
@@ -40,13 +47,6 @@ class TestTransitions:
         for outcome, change in set(product((None, *Outcome), Change)) - TRANSITIONS.keys():
             assert transition(reservation(outcome) if outcome else None, change) is None
 
-    def test_each_type_of_answer_reports_one_outcome(self) -> None:
-        for outcome, answer in ANSWERS.items():
-            assert answer.outcome is outcome
-        assert {t.answer: t.outcome for t in TRANSITIONS.values()} == {
-            answer.type: outcome for outcome, answer in ANSWERS.items()
-        }
-
 
 def test_only_a_reserved_order_holds_units() -> None:
     assert reservation(Outcome.RESERVED).held == {"A": 2}
@@ -54,24 +54,43 @@ def test_only_a_reserved_order_holds_units() -> None:
     assert not reservation(Outcome.RELEASED).held
 
 
-class TestOwed:
-    @pytest.mark.parametrize("outcome", [Outcome.RESERVED, Outcome.REJECTED])
-    def test_an_answer_that_is_not_marked_is_owed(self, outcome: Outcome) -> None:
-        assert reservation(outcome, event="{}").owed == ANSWERS[outcome]
-
-    @pytest.mark.parametrize("outcome", [Outcome.RESERVED, Outcome.REJECTED])
-    def test_an_answer_that_is_marked_is_not_owed(self, outcome: Outcome) -> None:
-        assert reservation(outcome, event="{}", published_at=NOW).owed is None
-
-    @pytest.mark.parametrize("published_at", [None, NOW])
-    def test_a_released_order_owes_its_release_s_answer_and_never_the_first(
-        self, published_at: str | None
+class TestAnswers:
+    @pytest.mark.parametrize(
+        ("outcome", "first"),
+        [
+            (Outcome.RESERVED, AnswerType.RESERVED),
+            (Outcome.REJECTED, AnswerType.FAILED),
+            (Outcome.RELEASED, AnswerType.RESERVED),
+        ],
+    )
+    def test_the_first_answer_tells_what_became_of_the_reservation(
+        self, outcome: Outcome, first: AnswerType
     ) -> None:
-        released = reservation(
-            Outcome.RELEASED, event='{"first": 1}', published_at=published_at, release_event="{}"
-        )
-        assert released.owed == ANSWERS[Outcome.RELEASED]
+        assert reservation(outcome, event="{}").answers == [Answer("order-1", first, "{}")]
 
-    def test_a_released_order_owes_nothing_once_its_release_s_answer_is_marked(self) -> None:
-        released = reservation(Outcome.RELEASED, release_event="{}", release_published_at=NOW)
-        assert released.owed is None
+    def test_the_answers_of_operations_follow_in_order(self) -> None:
+        operations = (operation("R1"), operation(RELEASE))
+        found = replace(reservation(Outcome.RELEASED, event="{}"), operations=operations)
+        assert [answer.reference for answer in found.answers] == [
+            "order-1",
+            "order-1\nR1",
+            f"order-1\n{RELEASE}",
+        ]
+
+    def test_a_tombstone_has_the_release_s_answer_only(self) -> None:
+        found = replace(reservation(Outcome.RELEASED), operations=(operation(RELEASE),))
+        assert [answer.type for answer in found.answers] == [AnswerType.RELEASED]
+
+    def test_an_answer_is_queued_or_not_and_all_are_in_the_end(self) -> None:
+        operations = (operation("R1", queued=False), operation(RELEASE))
+        found = replace(reservation(Outcome.RELEASED, event="{}"), event_queued=False, operations=operations)
+        assert [answer.operation_id for answer in found.unqueued] == [None, "R1"]
+        assert [answer.operation_id for answer in found.queued] == [RELEASE]
+        assert found.all_queued().unqueued == []
+        assert found.all_queued().answers == found.answers
+
+    def test_a_reference_names_its_order(self) -> None:
+        for answer in replace(
+            reservation(Outcome.RELEASED, event="{}"), operations=(operation("R1"),)
+        ).answers:
+            assert order_of(answer.reference) == "order-1"

@@ -181,16 +181,6 @@ def test_puts_are_left_unprocessed(stage: FakeStage) -> None:
     assert (quantity(stage, "A"), quantity(stage, "B")) == (5, 1)
 
 
-def test_a_statement_fails_alone_and_its_error_is_in_its_place(stage: FakeStage) -> None:
-    client = faulty(stage.dynamodb, "batch_execute_statement", faults.Partial([0], "TransactionConflict"))
-    text = f'UPDATE "{stage.tables.inventory_table}" SET quantity = ? WHERE sku = ?'
-    statements = [{"Statement": text, "Parameters": [{"N": "1"}, {"S": sku}]} for sku in ("A", "B")]
-    failed, done = client.batch_execute_statement(Statements=statements)["Responses"]
-    assert failed["Error"]["Code"] == "TransactionConflict"
-    assert "Error" not in done
-    assert (quantity(stage, "A"), quantity(stage, "B")) == (5, 1)
-
-
 def test_a_message_fails_alone_and_reports_whether_the_sender_is_at_fault(stage: FakeStage) -> None:
     client = faulty(stage.sqs, "send_message_batch", faults.Partial([1], "InternalError"))
     entries = [{"Id": id_, "MessageBody": id_} for id_ in ("a", "b")]
@@ -230,16 +220,12 @@ def test_random_faults_occur_at_their_rates() -> None:
 def test_random_faults_have_a_fault_for_every_operation(stage: FakeStage) -> None:
     table = stage.tables.inventory_table
     key = {"sku": {"S": "A"}}
-    text = f'UPDATE "{table}" SET quantity = ? WHERE sku = ?'
     entries = [{"Id": "0", "MessageBody": "x"}]
     calls: dict[str, dict[str, Any]] = {
         "transact_write_items": {"TransactItems": [take(stage, "A", 1)]},
         "update_item": take(stage, "A", 1)["Update"],
         "batch_get_item": {"RequestItems": {table: {"Keys": [key]}}},
         "batch_write_item": {"RequestItems": {table: [{"PutRequest": {"Item": stock("A", 5)}}]}},
-        "batch_execute_statement": {
-            "Statements": [{"Statement": text, "Parameters": [{"N": "5"}, {"S": "A"}]}]
-        },
         "send_message_batch": {"QueueUrl": stage.oms_queue_url, "Entries": entries},
     }
     script = RandomFaults(Random(5), rate=1, crash_rate=0)
