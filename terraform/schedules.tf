@@ -24,7 +24,8 @@ resource "aws_scheduler_schedule" "sweep" {
   depends_on = [aws_iam_role_policy.schedule]
 }
 
-# The scheduler's calls are asynchronous: Lambda queues them, and would repeat those that fail.
+# The scheduler's calls are asynchronous: Lambda queues them, and would repeat those that fail. By default it would keep
+# those that it throttles for 6 hours. It allows no less than 60 seconds; then the next call comes.
 resource "aws_lambda_function_event_invoke_config" "sweep" {
   function_name                = module.chalice.function_names["sweep"]
   maximum_retry_attempts       = 0

@@ -27,7 +27,7 @@ variable "functions" {
       for key, row in local.function_defaults :
       contains(range(row.timeout_limits[0], row.timeout_limits[1] + 1), coalesce(try(var.functions[key].timeout_seconds, null), row.timeout_seconds))
     ])
-    error_message = "timeout_seconds must be a whole number: ${join(", ", [for key, row in local.function_defaults : "${row.timeout_limits[0]} to ${row.timeout_limits[1]} for ${key}"])}. API Gateway waits for 29 seconds; the consumer stops retrying 10 seconds before its time-out, to report which messages failed; the sweep starts anew each minute."
+    error_message = "timeout_seconds must be a whole number: ${join(", ", [for key, row in local.function_defaults : "${row.timeout_limits[0]} to ${row.timeout_limits[1]} for ${key}"])}. API Gateway waits for 29 seconds; the consumer stops retrying 10 seconds before its time-out, to report which messages failed; the sweep must end before the next one begins, each minute."
   }
 
   validation {

@@ -191,11 +191,21 @@ run "consumer_slower_than_lambda_allows" {
   expect_failures = [var.functions]
 }
 
-run "sweep_longer_than_its_schedule" {
+run "sweep_without_time_to_send" {
   command = plan
 
   variables {
-    functions = { sweep = { timeout_seconds = 61 } }
+    functions = { sweep = { timeout_seconds = 19 } }
+  }
+
+  expect_failures = [var.functions]
+}
+
+run "sweep_that_meets_the_next" {
+  command = plan
+
+  variables {
+    functions = { sweep = { timeout_seconds = 51 } }
   }
 
   expect_failures = [var.functions]

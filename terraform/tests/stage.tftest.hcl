@@ -206,6 +206,16 @@ run "schedule" {
   }
 
   assert {
+    condition     = aws_lambda_function_event_invoke_config.sweep.maximum_event_age_in_seconds == 60
+    error_message = "a call that Lambda throttles is dropped when the next one comes"
+  }
+
+  assert {
+    condition     = local.functions.sweep.timeout_seconds <= 50 && local.function_defaults.sweep.timeout_limits[1] <= 50
+    error_message = "a sweep ends before the next one begins"
+  }
+
+  assert {
     condition = jsonencode([
       for statement in jsondecode(aws_iam_role_policy.schedule.policy).Statement : [statement.Effect, statement.Action, statement.Resource]
     ]) == jsonencode([["Allow", ["lambda:InvokeFunction"], [module.chalice.function_arns["sweep"]]]])
