@@ -103,7 +103,7 @@ def sweep_on(stage: Stage, script: Any = None) -> Sweep:
 
 def later() -> Deadline:
     """A deadline of the real length, when what is in the outbox now is no longer too young to sweep."""
-    return replace(after(60), now=lambda: datetime.now(UTC) + PATIENCE + timedelta(seconds=1))
+    return replace(after(50), now=lambda: datetime.now(UTC) + PATIENCE + timedelta(seconds=1))
 
 
 @cache
