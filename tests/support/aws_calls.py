@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,12 +20,19 @@ from botocore.validate import ParamValidator
 
 CALLS_FILE: Final = Path(__file__).parents[1] / "terraform" / "aws_calls.json"
 
-_FUNCTIONS: Final = {
-    "api": "chalicelib.api",
-    "authorizer": "chalicelib.auth",
-    "consumer": "chalicelib.consumer",
+_FUNCTIONS: Final = ("api", "authorizer", "consumer", "sweep")
+_CALLERS: Final = {
+    "chalicelib.api": ("api",),
+    "chalicelib.auth": ("authorizer",),
+    "chalicelib.consumer.delivery": ("consumer", "sweep"),
+    "chalicelib.consumer.sweep": ("sweep",),
+    "chalicelib.consumer": ("consumer",),
+    "chalicelib.handlers.outbox": ("sweep",),
 }
-"""The package with each function's entry point: a call belongs to the function that it is made under."""
+"""The functions that a call belongs to, by the module or package that it is made under; the first row counts.
+
+Answers are sent in threads, whose stack does not show who began it, so these calls count for both senders.
+"""
 _IN_TRANSACTION: Final = {
     "Put": "PutItem",
     "Update": "UpdateItem",
@@ -51,26 +58,27 @@ def write(calls: Calls) -> None:
 
 
 def _note(params: Mapping[str, Any], model: OperationModel, **_: Any) -> None:
-    if function := _caller():
+    if functions := _callers():
         # The functions' own clients leave this to the tests, to be faster.
         assert model.input_shape is not None
         report = ParamValidator().validate(params, model.input_shape)
         assert not report.has_errors(), report.generate_report()
         service = model.service_model.service_name
         for action, target in _actions(model.name, params):
-            made[function].add(f"{service}:{action} {target}")
+            for function in functions:
+                made[function].add(f"{service}:{action} {target}")
 
 
-def _caller() -> str | None:
-    """The function whose code makes the call, if any."""
+def _callers() -> Sequence[str]:
+    """The functions whose code makes the call."""
     frame = sys._getframe().f_back
     while frame:
         module = frame.f_globals.get("__name__", "")
-        for function, package in _FUNCTIONS.items():
-            if module == package or module.startswith(f"{package}."):
-                return function
+        for name, functions in _CALLERS.items():
+            if module == name or module.startswith(f"{name}."):
+                return functions
         frame = frame.f_back
-    return None
+    return ()
 
 
 def _actions(operation: str, params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
