@@ -59,14 +59,18 @@ class Poller:
             self._delete([message for message in messages if message["MessageId"] not in failed])
         return len(messages)
 
-    def run(self, stop: threading.Event) -> None:
-        """Poll until `stop` is set. The current batch is finished first: an aborted poll loses messages."""
+    def run(self, stop: threading.Event, between: Callable[[], None] = lambda: None) -> None:
+        """Poll until `stop` is set, and call `between`, which must not raise, after each poll.
+
+        The current batch is finished first: an aborted poll loses messages.
+        """
         while not stop.is_set():
             try:
                 self.poll()
             except Exception:  # noqa: BLE001 - the poller continues after every error
                 journal.exception("polling the queue failed")
                 stop.wait(_RETRY_SECONDS)
+            between()
 
     def _invoke(self, messages: Sequence[MessageTypeDef]) -> Collection[str]:
         ids = {message["MessageId"] for message in messages}
@@ -92,10 +96,10 @@ class Poller:
 
 
 @contextmanager
-def polling(poller: Poller) -> Iterator[None]:
-    """Run `poller` in a thread for the length of the block."""
+def polling(poller: Poller, between: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Run `poller` in a thread for the length of the block, and `between` after each of its polls."""
     stop = threading.Event()
-    thread = threading.Thread(target=poller.run, args=[stop], name="poller")
+    thread = threading.Thread(target=poller.run, args=[stop, between], name="poller")
     thread.start()
     try:
         yield

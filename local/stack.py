@@ -22,7 +22,7 @@ from local.issuer import AUDIENCE, ISSUER, READ, WRITE, Issuer, publishing, writ
 from local.poller import Poller, polling
 from local.server import serving
 from local.stage import Stage, open_stage
-from local.sweeper import Sweeper, sweeping
+from local.sweeper import Sweeper
 
 ACCOUNT: Final = "000000000000"
 # These are short, so that retries and dead letters can be watched. On AWS the visibility timeout is six times
@@ -31,7 +31,7 @@ VISIBILITY_SECONDS: Final = 4
 FUNCTION_SECONDS: Final = 3
 MAX_RECEIVE_COUNT: Final = 3
 SWEEP_SECONDS: Final = 4
-"""The pause between sweeps; on AWS they come every minute."""
+"""The least pause between sweeps; on AWS they come every minute."""
 _LAST_PORT: Final = 65535
 _FREE: Final = {"PORT": 8080, "AWS_PORT": 4600}
 """Ports to propose."""
@@ -104,9 +104,10 @@ def running(folder: Path, *, port: int, aws_port: int, reset: bool = False) -> I
         }
         loaded = catalogue.load_once(stage, Api(api_url, env["IMS_TOKEN_WRITE"]))
         poller = Poller(stage.sqs, stage.inventory_queue_url, app.on_sqs_message, time_limit=FUNCTION_SECONDS)
-        stack.enter_context(polling(poller))
         sweeper = Sweeper(app.sweep, every=SWEEP_SECONDS, time_limit=FUNCTION_SECONDS)
-        stack.enter_context(sweeping(sweeper))
+        # One thread runs both functions, since here they share what each has for itself on AWS: the metrics
+        # that the end of a call prints and removes, and the id of the call in the log.
+        stack.enter_context(polling(poller, between=sweeper.sweep_if_due))
         lines = "".join(f"{name}={value}\n" for name, value in env.items())
         write_private(folder / "env", lines.encode())
         yield Running(env, aws, loaded)

@@ -5,9 +5,8 @@ Source: https://docs.aws.amazon.com/lambda/latest/dg/with-eventbridge-scheduler.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import uuid4
@@ -29,6 +28,7 @@ class Sweeper:
         self._handler = handler
         self._every = every
         self._time_limit = time_limit
+        self._due = time.monotonic() + every
 
     def sweep(self) -> None:
         """Call the handler once."""
@@ -37,26 +37,15 @@ class Sweeper:
         )
         self._handler(scheduled_event(), context)
 
-    def run(self, stop: threading.Event) -> None:
-        """Call the handler until `stop` is set. The current call is finished first."""
-        while not stop.wait(self._every):
-            try:
-                self.sweep()
-            except Exception:  # noqa: BLE001 - the next call comes after every error, as on AWS
-                journal.exception("the sweep failed")
-
-
-@contextmanager
-def sweeping(sweeper: Sweeper) -> Iterator[None]:
-    """Run `sweeper` in a thread for the length of the block."""
-    stop = threading.Event()
-    thread = threading.Thread(target=sweeper.run, args=[stop], name="sweeper")
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+    def sweep_if_due(self) -> None:
+        """Call the handler, unless the last call has ended only just now. Its errors go into the journal."""
+        if time.monotonic() < self._due:
+            return
+        try:
+            self.sweep()
+        except Exception:  # noqa: BLE001 - the next call comes after every error, as on AWS
+            journal.exception("the sweep failed")
+        self._due = time.monotonic() + self._every
 
 
 def scheduled_event() -> dict[str, Any]:

@@ -1,3 +1,4 @@
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -124,11 +125,14 @@ def test_the_thread_survives_an_outage_of_the_queue_and_stops_on_request(queues:
 
     send(queues, "a")
     flaky: Any = Flaky()
+    between: list[str] = []
     poller = Poller(flaky, queues.inventory_queue_url, lambda e, c: seen.extend(bodies(e)), time_limit=1)
-    with polling(poller):
+    with polling(poller, between=lambda: between.append(threading.current_thread().name)):
         deadline = time.monotonic() + 20
         while not seen:
             assert time.monotonic() < deadline
             time.sleep(0.05)
     assert seen == ["a"]
     assert counted(queues) == 0
+    assert len(between) >= 2, "both the poll that failed and the one that did not are followed by it"
+    assert set(between) == {"poller"}

@@ -1,8 +1,10 @@
 import json
-import threading
 import time
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from chalicelib.contracts.events import event_id
 from chalicelib.domain.reservation import AnswerType, Outcome, Reservation
@@ -10,11 +12,10 @@ from chalicelib.domain.timestamps import iso
 from chalicelib.domain.writes import OweAnswers
 from chalicelib.store.items import outbox_key, owed_to_item, reservation_to_item
 from local.stage import Stage, open_stage
-from local.sweeper import Sweeper, sweeping
+from local.sweeper import Sweeper
 from tests.support.invariants import drain
 from tests.support.local_stack import LocalStack
 
-ALWAYS = 0.01
 LONG_AGO = datetime.now(UTC) - timedelta(seconds=31)
 ANSWER = json.dumps(
     {"type": "InventoryReserved", "event_id": event_id("o", AnswerType.RESERVED), "order_id": "o"}
@@ -53,21 +54,31 @@ def test_the_stack_sends_an_answer_that_a_dead_consumer_owes(tmp_path: Any) -> N
 
 def test_a_call_has_the_event_of_a_schedule_and_a_time_limit() -> None:
     calls: list[tuple[dict[str, Any], Any]] = []
-    Sweeper(lambda event, context: calls.append((event, context)), every=ALWAYS, time_limit=2).sweep()
+    Sweeper(lambda event, context: calls.append((event, context)), every=0, time_limit=2).sweep()
     ((event, context),) = calls
     assert (event["source"], event["detail-type"]) == ("aws.scheduler", "Scheduled Event")
     assert 0 < context.get_remaining_time_in_millis() <= 2000
     assert context.aws_request_id
 
 
-def test_the_thread_survives_errors_and_stops_on_request() -> None:
-    called = threading.Semaphore(0)
+def test_calls_have_a_pause_between_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=100)
+    monkeypatch.setattr("local.sweeper.time", SimpleNamespace(monotonic=lambda: clock.now))
+    called_at: list[int] = []
+    sweeper = Sweeper(lambda event, context: called_at.append(clock.now), every=4, time_limit=1)
+    for clock.now in (101, 104, 105, 107, 109):
+        sweeper.sweep_if_due()
+    assert called_at == [104, 109]
+
+
+def test_an_error_does_not_end_the_calls() -> None:
+    calls: list[Any] = []
 
     def failing(event: Any, context: Any) -> None:
-        called.release()
+        calls.append(event)
         raise RuntimeError("no table")
 
-    with sweeping(Sweeper(failing, every=ALWAYS, time_limit=1)):
-        assert called.acquire(timeout=10)
-        assert called.acquire(timeout=10)
-    assert "sweeper" not in {thread.name for thread in threading.enumerate()}
+    sweeper = Sweeper(failing, every=0, time_limit=1)
+    sweeper.sweep_if_due()
+    sweeper.sweep_if_due()
+    assert len(calls) == 2
