@@ -61,6 +61,6 @@ class Consumer:
         relay = Relay(self.publisher, self.outbox, deadline, self.report, self.executor)
         settler = SETTLERS[kind](self.store, relay, self.hints, deadline, self.report, self.new_change)
         unsettled = settler.run(tasks)
-        relay.collect()
+        self.report.delayed(relay.collect())
         self.report.answered(tasks, relay.delivered, unsettled)
         return [task for task in tasks if task.order_id in unsettled]

@@ -146,12 +146,13 @@ class Relay:
             else:
                 self._in_progress.append(self.executor.submit(self._deliver, delivery, part))
 
-    def collect(self) -> None:
-        """Wait for all deliveries, and report what was not sent."""
+    def collect(self) -> int:
+        """Wait for all deliveries, and report what was not sent; returns how many answers that is."""
         self._wait_until(0)
-        if self._unsent:
-            self.report.owed(self._unsent)
-            self._unsent = {}
+        unsent, self._unsent = self._unsent, {}
+        if unsent:
+            self.report.owed(unsent)
+        return len(unsent)
 
     def _wait_until(self, in_progress: int) -> None:
         """Take note of sends that have ended, and wait until no more than `in_progress` are left."""

@@ -86,9 +86,13 @@ class Report:
 
         The log has one of the reasons in full.
         """
-        metrics.add_metric("AnswersDelayed", _COUNT, len(why))
         first = next((error for error in why.values() if error), None)
         logger.warning("answers stay in the outbox", count=len(why), **(_told(first) if first else {}))
+
+    def delayed(self, count: int) -> None:
+        """The consumer leaves `count` answers to the sweep; what a sweep leaves again is not counted anew."""
+        if count:
+            metrics.add_metric("AnswersDelayed", _COUNT, count)
 
     def kept(self, why: Exception) -> None:
         """Answers were sent, but could not be removed from the outbox: they will be sent once more."""

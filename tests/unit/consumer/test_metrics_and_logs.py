@@ -146,6 +146,18 @@ class TestMetrics:
         assert values["MessagesFailed"] == [0]
         assert len(values["TimeToAnswer"]) == 1
 
+    def test_an_answer_that_sweeps_cannot_send_either_is_delayed_once(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        harness = ConsumerHarness({"A": 9})
+        harness.fail(SEND, *[Partial([0], "InvalidMessageContents", sender_fault=True)] * 3)
+        harness.settle(reserve("a", {"A": 1}))
+        harness.sweep()
+        harness.sweep()
+        values = emitted(capsys)
+        assert values["AnswersDelayed"] == [1]
+        assert (values["AnswersOwed"], values["AnswersSwept"]) == ([1, 1], [0, 0])
+
     def test_a_sweep_tells_what_it_found_and_what_it_sent(self, capsys: pytest.CaptureFixture[str]) -> None:
         harness = ConsumerHarness({"A": 9})
         harness.crash_before_call(SEND, reserve("a", {"A": 1}), reserve("b", {"A": 1}))
