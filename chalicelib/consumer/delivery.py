@@ -115,8 +115,8 @@ class _Part:
 class Relay:
     """Sends answers that the outbox owes, and removes them from it.
 
-    `delivered` says when each order's answer was sent. Only the caller's thread changes it, and reports: what
-    `executor` runs talks to AWS and returns what became of it.
+    `sent` counts the answers that were sent, `delivered` says when, by order. Only the caller's thread changes
+    them, and reports: what `executor` runs talks to AWS and returns what became of it.
     """
 
     publisher: Publisher
@@ -124,6 +124,7 @@ class Relay:
     deadline: Deadline
     report: Report
     executor: Executor
+    sent: int = 0
     delivered: dict[str, datetime] = field(default_factory=dict)
     away: bool = False
     """Whether a call to the queue failed: then no more are made, since the answers are safe in the outbox."""
@@ -165,6 +166,7 @@ class Relay:
             if why := part.published.failed.get(answer.reference):
                 self._unsent[answer.order_id] = why
             else:
+                self.sent += 1
                 self.delivered[answer.order_id] = part.at
         if part.kept:
             self.report.kept(part.kept)

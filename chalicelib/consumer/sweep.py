@@ -51,7 +51,7 @@ class Sweep:
             relay.collect()
             # A sweep that cannot read the outbox must not report that it is empty: silence raises the alarm.
             if complete or answers:
-                self.report.swept(answers, oldest, len(relay.delivered))
+                self.report.swept(answers, oldest, relay.sent)
 
     def _send(self, page: Sequence[Owed], relay: Relay, deadline: Deadline) -> None:
         for items in _in_batches(page):

@@ -169,6 +169,15 @@ class TestMetrics:
         values = emitted(capsys)
         assert (values["AnswersOwed"], values["OutboxAge"], values["AnswersSwept"]) == ([0], [0], [0])
 
+    def test_a_sweep_counts_answers_and_not_orders(self, capsys: pytest.CaptureFixture[str]) -> None:
+        harness = ConsumerHarness({"A": 9})
+        harness.crash_before_call(SEND, reserve("a", {"A": 1}))
+        harness.crash_before_call(SEND, release("a"))
+        emitted(capsys)
+        harness.sweep()
+        values = emitted(capsys)
+        assert (values["AnswersOwed"], values["AnswersSwept"]) == ([2], [2])
+
     def test_a_sweep_that_cannot_read_the_outbox_does_not_report_it_as_empty(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
