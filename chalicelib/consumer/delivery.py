@@ -115,8 +115,8 @@ class _Part:
 class Relay:
     """Sends answers that the outbox owes, and removes them from it.
 
-    `sent` counts the answers that were sent, `delivered` says when, by order. Only the caller's thread changes
-    them, and reports: what `executor` runs talks to AWS and returns what became of it.
+    `sent` counts the answers that were sent, `delivered` says when, by order. Only the caller's thread
+    changes them, and reports: what `executor` runs talks to AWS and returns what became of it.
     """
 
     publisher: Publisher
