@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -10,12 +11,23 @@ from chalicelib.settings import TableSettings
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_dynamodb.literals import IndexStatusType
+    from types_boto3_dynamodb.type_defs import CreateGlobalSecondaryIndexActionTypeDef
     from types_boto3_sqs import SQSClient
     from types_boto3_sqs.literals import QueueAttributeNameType
 
 INVENTORY_QUEUE: Final = "IMS-InventoryQueue"
 DLQ: Final = "IMS-InventoryDLQ"
 OMS_QUEUE: Final = "OMS-OrderEventsQueue"
+HOLDS: Final[CreateGlobalSecondaryIndexActionTypeDef] = {
+    "IndexName": "holds",
+    "KeySchema": [
+        {"AttributeName": "hold_shard", "KeyType": "HASH"},
+        {"AttributeName": "due_at", "KeyType": "RANGE"},
+    ],
+    "Projection": {"ProjectionType": "KEYS_ONLY"},
+}
+"""The index on the records that are due at some time. Others have no `hold_shard`, so they are not in it."""
 _FOURTEEN_DAYS: Final = 14 * 24 * 3600
 
 
@@ -29,11 +41,12 @@ class Queues:
 
 
 def create_missing_tables(dynamodb: DynamoDBClient, tables: TableSettings) -> None:
-    """Create those of the four tables that are missing, and wait until they can be used."""
+    """Create the missing ones of the four tables and their indexes, and wait until they can be used."""
     _table(dynamodb, tables.product_table, "sku")
     _table(dynamodb, tables.inventory_table, "sku")
     _table(dynamodb, tables.processed_events_table, "order_id")
     _table(dynamodb, tables.outbox_table, "id")
+    _index(dynamodb, tables.processed_events_table, HOLDS)
     _time_to_live(dynamodb, tables.processed_events_table, "ttl")
 
 
@@ -67,6 +80,29 @@ def _table(dynamodb: DynamoDBClient, name: str, key: str) -> None:
     except dynamodb.exceptions.ResourceInUseException:
         return
     dynamodb.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+
+
+def _index(dynamodb: DynamoDBClient, table: str, index: CreateGlobalSecondaryIndexActionTypeDef) -> None:
+    # The table may be of an earlier version, so the index does not come with it.
+    if (status := _status(dynamodb, table, index)) is None:
+        dynamodb.update_table(
+            TableName=table,
+            AttributeDefinitions=[
+                {"AttributeName": key["AttributeName"], "AttributeType": "S"} for key in index["KeySchema"]
+            ],
+            GlobalSecondaryIndexUpdates=[{"Create": index}],
+        )
+        status = _status(dynamodb, table, index)
+    while status != "ACTIVE":
+        time.sleep(0.1)
+        status = _status(dynamodb, table, index)
+
+
+def _status(
+    dynamodb: DynamoDBClient, table: str, index: CreateGlobalSecondaryIndexActionTypeDef
+) -> IndexStatusType | None:
+    found = dynamodb.describe_table(TableName=table)["Table"].get("GlobalSecondaryIndexes", [])
+    return next((each["IndexStatus"] for each in found if each["IndexName"] == index["IndexName"]), None)
 
 
 def _time_to_live(dynamodb: DynamoDBClient, table: str, attribute: str) -> None:

@@ -13,6 +13,8 @@ NUMBERS_AS_TEXT: Final = "moto's DynamoType keeps a number as the given text, of
 UNCHECKED_VALUE: Final = "moto's DynamoType accepts the first of two types, and sets with equal members"
 UNCHECKED_BODY: Final = "moto's SQSBackend checks a body's length and nothing else"
 NO_TOKENS: Final = "moto's TransactWriteItems does not read ClientRequestToken"
+UNCHECKED_KEYS: Final = "moto's Query does not check the operators and values of a key condition enough"
+UNCHECKED_INDEX: Final = "moto checks the type of an index's key only in some writes"
 WHOLE_INVALID: Final = (
     "moto's TransactWriteItems raises ValidationException where AWS cancels with the reason ValidationError"
 )

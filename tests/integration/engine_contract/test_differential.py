@@ -38,6 +38,9 @@ UPDATES = (
     "REMOVE quantity",
     "DELETE owed :gone",
     "SET quantity = :a DELETE owed :gone",
+    "SET hold_shard = :shard, due_at = :due",
+    "SET due_at = :due",
+    "REMOVE hold_shard",
 )
 
 
@@ -49,6 +52,11 @@ def _action(
     request: dict[str, Any] = {"TableName": table, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
     if kind == "Put":
         request["Item"] = {key: {"S": value}, "quantity": {"N": str(a)}, "owed": {"SS": ["1", "2", "3"]}}
+        if a > 4:
+            request["Item"] |= {
+                "hold_shard": {"S": str(a % 2)},
+                "due_at": {"S": f"{b:+}"} if b else {"N": "0"},
+            }
     else:
         request["Key"] = {key: {"S": value}}
     if kind == "Update":
@@ -57,6 +65,7 @@ def _action(
         request["ConditionExpression"] = (condition or "attribute_exists({key})").format(key=key)
     text = request.get("ConditionExpression", "") + request.get("UpdateExpression", "")
     values: dict[str, Any] = {":a": {"N": str(a)}, ":b": {"N": str(b)}}
+    values |= {":shard": {"S": str(a % 2)}, ":due": {"S": f"{b:+}"}}
     values[":gone"] = {"SS": sorted({str(a), str(b)})}
     used = {name: number for name, number in values.items() if name in text}
     return {kind: request | {"ExpressionAttributeValues": used} if used else request}
@@ -136,7 +145,19 @@ def state(stage: Stage | FakeStage) -> dict[str, list[Any]]:
     """All items of all tables."""
     names = (stage.tables.inventory_table, stage.tables.processed_events_table)
     scans = {name: stage.dynamodb.scan(TableName=name, ConsistentRead=True)["Items"] for name in names}
-    return {name: sorted(_in_order(items), key=repr) for name, items in scans.items()}
+    found = {name: sorted(_in_order(items), key=repr) for name, items in scans.items()}
+    return found | {f"holds {shard}": _due(stage, shard) for shard in "01"}
+
+
+def _due(stage: Stage | FakeStage, shard: str) -> list[Any]:
+    """The entries of the index that are due, in the order of their times and orders."""
+    answer = stage.dynamodb.query(
+        TableName=stage.tables.processed_events_table,
+        IndexName="holds",
+        KeyConditionExpression="hold_shard = :shard AND due_at <= :now",
+        ExpressionAttributeValues={":shard": {"S": shard}, ":now": {"S": "+9"}},
+    )
+    return sorted(answer["Items"], key=lambda entry: (entry["due_at"]["S"], entry["order_id"]["S"]))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -21,6 +22,7 @@ _ORDERED: Final[dict[str, Callable[[int, int], bool]]] = {
     ">=": operator.ge,
 }
 _SCALARS: Final = "N S B"
+_KEY_SIGNS: Final = frozenset({"=", "<", "<=", ">", ">=", "BETWEEN"})
 
 
 class ConditionParser(Parser):
@@ -113,6 +115,44 @@ class ConditionParser(Parser):
         return lambda item, values: any(equal(left(item, values), member(item, values)) for member in members)
 
 
+@dataclass(frozen=True, slots=True)
+class KeyPart:
+    """The condition on one key: the attribute, the operator and the placeholders of its values."""
+
+    name: str
+    sign: str
+    references: tuple[str, ...]
+
+
+class KeyParser(ConditionParser):
+    """Parses key conditions: comparisons of attributes with values, joined by `AND`."""
+
+    __slots__ = ("parts",)
+    parts: list[KeyPart]
+
+    def keys(self) -> Test:
+        self.parts = []
+        tests = [self.key()]
+        while self.take("AND"):
+            tests.append(self.key())
+        return _all(tests)
+
+    def key(self) -> Test:
+        begin = self.at
+        if "(" in self.words[begin : begin + 2]:
+            raise NotImplementedError(f"parentheses or functions of keys: {self.text}")
+        name, sign = self.path(), self.peek().upper()
+        if sign not in _KEY_SIGNS:
+            raise self.invalid(f"Invalid operator used in KeyConditionExpression: {sign}")
+        self.at = begin
+        test = self.comparison()
+        references = tuple(word for word in self.words[begin : self.at] if word.startswith(":"))
+        if len(references) != (2 if sign == "BETWEEN" else 1):
+            raise self.invalid(f"Invalid condition in KeyConditionExpression: {name} needs a value")
+        self.parts.append(KeyPart(name, sign, references))
+        return test
+
+
 def _all(parts: list[Test]) -> Test:
     return lambda item, values: all(part(item, values) for part in parts)
 
@@ -151,6 +191,18 @@ def _condition(kind: str, text: str, names: tuple[tuple[str, str], ...]) -> Comp
 def condition(text: str, names: Mapping[str, str] | None, kind: str = "ConditionExpression") -> Compiled:
     """A condition whose `run(item, values)` returns whether it is true; pass `{}` for a missing item."""
     return _condition(kind, text, tuple((names or {}).items()))
+
+
+@lru_cache(256)
+def _key_condition(text: str, names: tuple[tuple[str, str], ...]) -> tuple[Compiled, tuple[KeyPart, ...]]:
+    parser = KeyParser("KeyConditionExpression", text, dict(names))
+    compiled = parser.compiled(parser.keys())
+    return compiled, tuple(parser.parts)
+
+
+def key_condition(text: str, names: Mapping[str, str] | None) -> tuple[Compiled, tuple[KeyPart, ...]]:
+    """A condition of a query, and its parts."""
+    return _key_condition(text, tuple((names or {}).items()))
 
 
 @lru_cache(256)

@@ -31,9 +31,13 @@ def fake_stage(
     visibility_seconds: float = 30,
     max_receive_count: int = 3,
     disorder: Disorder | None = None,
+    index_lag: float = 0,
     **options: Any,
 ) -> FakeStage:
-    """A fresh, empty stage; `options` go to both engines, the other arguments to the queues."""
+    """A fresh, empty stage.
+
+    `options` go to both engines, `index_lag` goes to the tables, and the other arguments go to the queues.
+    """
     clock = clock or FakeClock()
     tables = TableSettings.load(
         {
@@ -49,6 +53,7 @@ def fake_stage(
         tables.processed_events_table: "order_id",
         tables.outbox_table: "id",
     }
+    indexes = {tables.processed_events_table: {"holds": ("hold_shard", "due_at")}}
     dlq = Queue("IMS-InventoryDLQ", retention=14 * 24 * 3600)
     oms = Queue("OMS-OrderEventsQueue")
     inventory = Queue(
@@ -60,7 +65,7 @@ def fake_stage(
     return FakeStage(
         clock=clock,
         tables=tables,
-        dynamodb=FakeDynamoDB(keys, clock, **options),
+        dynamodb=FakeDynamoDB(keys, clock, indexes=indexes, index_lag=index_lag, **options),
         sqs=FakeSQS([inventory, dlq, oms], clock, disorder=disorder, **options),
         inventory_queue_url=inventory.url,
         dlq_url=dlq.url,

@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
-from tests.support.engines.conditions import condition, projection
+from tests.support.engines.conditions import condition, key_condition, projection
 from tests.support.engines.engine import Clock, Engine, operation
 from tests.support.engines.errors import Refusal, invalid
 from tests.support.engines.expressions import bound
-from tests.support.engines.tables import Change, Commit, Table, Write, hashed
-from tests.support.engines.values import Item, copy
+from tests.support.engines.indexes import Index
+from tests.support.engines.tables import Change, Commit, Table, Write
+from tests.support.engines.values import Item, copy, hashed, size
 
 MAX_PAGE: Final = 1024 * 1024
 MAX_BATCH: Final = 16 * 1024 * 1024
@@ -23,8 +24,10 @@ MAX_BATCH: Final = 16 * 1024 * 1024
 class Store(Engine):
     """Tables with a history of all commits, capacity units as AWS counts them, and the read operations.
 
-    Each read that is not consistent calls `stale`; if that returns true, the read returns the item as it
-    was before its last write.
+    Each read of a table that is not consistent calls `stale`; if that returns true, the read returns the
+    item as it was before its last write. `indexes` has the names of the keys of each table's indexes. They
+    do not yet show the writes of the last `index_lag` seconds; change it at any time. The units do not
+    include the writes to indexes.
     """
 
     service: ClassVar[str] = "dynamodb"
@@ -37,9 +40,15 @@ class Store(Engine):
         checked: bool = True,
         record: bool = False,
         stale: Callable[[], bool] = lambda: False,
+        indexes: Mapping[str, Mapping[str, tuple[str, str]]] | None = None,
+        index_lag: float = 0,
     ) -> None:
         super().__init__(clock, checked=checked, record=record)
         self.tables = {name: Table(name, key_name) for name, key_name in tables.items()}
+        for table, given in (indexes or {}).items():
+            for name, keys in given.items():
+                self.tables[table].indexes[name] = Index(name, tables[table], *keys)
+        self.index_lag = index_lag
         self.history: list[Commit] = []
         self.units: Counter[str] = Counter()
         self.stale = stale
@@ -57,6 +66,7 @@ class Store(Engine):
 
     def commit(self, name: str, done: Sequence[tuple[Write, Item | None]]) -> None:
         """Store the results of the writes, as one entry of the history."""
+        now = self.clock()
         changes = tuple(
             Change(write.table.name, write.key, write.before, after)
             for write, after in done
@@ -64,9 +74,9 @@ class Store(Engine):
         )
         for write, after in done:
             if write.kind != "ConditionCheck":
-                write.table.put(write.key, after, write.size)
+                write.table.put(now, write.key, after, write.size)
         if changes:
-            self.history.append(Commit(len(self.history) + 1, self.clock(), name, changes))
+            self.history.append(Commit(len(self.history) + 1, now, name, changes))
 
     def read(self, table: Table, key: str, consistent: bool, factor: float = 1) -> Item | None:
         """The item that a read returns; counts the read units."""
@@ -155,11 +165,7 @@ class Store(Engine):
         test = condition(FilterExpression, names, "FilterExpression") if FilterExpression else None
         select = projection(ProjectionExpression, names) if ProjectionExpression else None
         values = bound([e for e in (test, select) if e is not None], names, ExpressionAttributeValues)
-        if Limit is not None and Limit < 1:
-            raise invalid(
-                f"1 validation error detected: Value '{Limit}' at 'limit' failed to satisfy constraint: "
-                "Member must have value greater than or equal to 1"
-            )
+        _check_limit(Limit)
         keys = table.after(table.key(ExclusiveStartKey)) if ExclusiveStartKey else table.ordered()
         items: list[Item] = []
         read: list[str] = []
@@ -178,6 +184,55 @@ class Store(Engine):
         if read and (len(read) == Limit or len(read) < len(keys)):
             answer["LastEvaluatedKey"] = {table.key_name: {"S": read[-1]}}
         return answer
+
+    @operation
+    def query(
+        self,
+        *,
+        TableName: str,
+        KeyConditionExpression: str,
+        IndexName: str | None = None,
+        ExpressionAttributeNames: Mapping[str, str] | None = None,
+        ExpressionAttributeValues: Mapping[str, Any] | None = None,
+        Limit: int | None = None,
+        ExclusiveStartKey: Mapping[str, Any] | None = None,
+        ConsistentRead: bool = False,
+    ) -> dict[str, Any]:
+        if IndexName is None:
+            raise NotImplementedError("a query without an index")
+        index = self.find(TableName).index(IndexName)
+        test, parts = key_condition(KeyConditionExpression, ExpressionAttributeNames)
+        values = bound([test], ExpressionAttributeNames, ExpressionAttributeValues)
+        index.check_condition(parts, values)
+        _check_limit(Limit)
+        if ConsistentRead:
+            raise invalid("Consistent reads are not supported on global secondary indexes")
+        entries = [entry for entry in index.entries(self.clock() - self.index_lag) if test.run(entry, values)]
+        if ExclusiveStartKey is not None:
+            start = index.start(ExclusiveStartKey)
+            if not test.run(start, values):
+                raise invalid("The provided starting key does not match the range key predicate")
+            entries = [entry for entry in entries if index.position(entry) > index.position(start)]
+        items: list[Item] = []
+        read = 0
+        for entry in entries:
+            if len(items) == Limit or (items and read + size(entry) > MAX_PAGE):
+                break
+            read += size(entry)
+            items.append(copy(entry))
+        self.units["read"] += max(1, -(-read // 4096)) * 0.5  # type: ignore[assignment]
+        answer: dict[str, Any] = {"Items": items, "Count": len(items), "ScannedCount": len(items)}
+        if items and (len(items) == Limit or len(items) < len(entries)):
+            answer["LastEvaluatedKey"] = copy(items[-1])
+        return answer
+
+
+def _check_limit(limit: int | None) -> None:
+    if limit is not None and limit < 1:
+        raise invalid(
+            f"1 validation error detected: Value '{limit}' at 'limit' failed to satisfy constraint: "
+            "Member must have value greater than or equal to 1"
+        )
 
 
 def _select(request: Mapping[str, Any]) -> Callable[[Item], Item]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Final
 
 from tests.support.engines.conditions import condition
 from tests.support.engines.errors import ConditionFailed, invalid
 from tests.support.engines.expressions import Compiled, Values, bound
+from tests.support.engines.indexes import Index
 from tests.support.engines.updates import update
-from tests.support.engines.values import Item, Value, copy, size, stored
+from tests.support.engines.values import Item, Value, copy, hashed, size, stored
 
 MAX_ITEM: Final = 400 * 1024
 SCHEMA_MISMATCH: Final = "The provided key element does not match the schema"
@@ -38,12 +37,6 @@ class Commit:
     changes: tuple[Change, ...]
 
 
-@cache
-def hashed(key: str) -> bytes:
-    """The hash of a key; a scan sorts by it."""
-    return hashlib.md5(key.encode(), usedforsecurity=False).digest()
-
-
 @dataclass(slots=True)
 class Table:
     """Items by the text of their key; a write replaces an item and never changes it in place.
@@ -56,6 +49,7 @@ class Table:
     items: dict[str, Item] = field(default_factory=dict)
     former: dict[str, Item | None] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
+    indexes: dict[str, Index] = field(default_factory=dict)
     _ordered: list[str] | None = None
 
     def key(self, key: Mapping[str, Any]) -> str:
@@ -93,8 +87,16 @@ class Table:
             )
         return str(text)
 
-    def put(self, key: str, item: Item | None, bytes_: int) -> None:
+    def index(self, name: str) -> Index:
+        """An index by its name; raises a ValidationException."""
+        if name not in self.indexes:
+            raise invalid(f"The table does not have the specified index: {name}")
+        return self.indexes[name]
+
+    def put(self, now: float, key: str, item: Item | None, bytes_: int) -> None:
         """Store an item of `bytes_` bytes, or delete it if `item` is None."""
+        for index in self.indexes.values():
+            index.follow(now, key, item)
         self.sizes[key] = bytes_
         self.former[key] = self.items.get(key)
         if (item is None) is (key in self.items):
@@ -146,6 +148,8 @@ class Write:
             self.size = size(after)
             if self.size > MAX_ITEM:
                 raise invalid("Item size to update has exceeded the maximum allowed size")
+            for index in self.table.indexes.values():
+                index.check_item(after, update=True)
         return after
 
     @property
@@ -158,6 +162,8 @@ def put(table: Table, request: Mapping[str, Any]) -> Write:
     """The write of a `Put` request."""
     key = table.key_of(request["Item"])
     item = {name: stored(value) for name, value in request["Item"].items()}
+    for index in table.indexes.values():
+        index.check_item(item)
     write = _write(table, key, "Put", request, lambda _before: item)
     write.size = size(item)
     if write.size > MAX_ITEM:

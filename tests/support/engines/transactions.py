@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tests.support.engines import tables
+from tests.support.engines import indexes, tables
 from tests.support.engines.errors import ConditionFailed, Refusal, invalid
 from tests.support.engines.tables import Table, Write
 from tests.support.engines.values import Item
@@ -24,6 +24,7 @@ _KINDS: Final[dict[str, Callable[[Table, Mapping[str, Any]], Write]]] = {
     "Delete": tables.delete,
     "ConditionCheck": tables.check,
 }
+_REPORTED: Final = (tables.SCHEMA_MISMATCH, "Type mismatch for key", indexes.TYPE_MISMATCH)
 Reason = dict[str, Any]
 
 
@@ -44,6 +45,7 @@ def writes(actions: Sequence[Mapping[str, Any]], find: Callable[[str], Table]) -
             f"constraint: Member must have length {bound}"
         )
     made, reasons = [], [{"Code": "None"} for _ in actions]
+    keys: list[tuple[str, str]] = []
     for index, action in enumerate(actions):
         if len(action) != 1:
             raise invalid(
@@ -52,14 +54,18 @@ def writes(actions: Sequence[Mapping[str, Any]], find: Callable[[str], Table]) -
                 else "TransactWriteRequest should contain Delete or Put or Update or ConditionCheck"
             )
         ((kind, request),) = action.items()
+        table = find(request["TableName"])
         try:
-            made.append(_KINDS[kind](find(request["TableName"]), request))
+            made.append(_KINDS[kind](table, request))
+            keys.append((table.name, made[-1].key))
         except Refusal as refusal:
             # The reasons report a key of the wrong type, unlike every other mistake (measured on AWS).
-            if not (refusal.message == tables.SCHEMA_MISMATCH or "Type mismatch for key" in refusal.message):
+            if not any(mistake in refusal.message for mistake in _REPORTED):
                 raise
             reasons[index] = {"Code": "ValidationError", "Message": refusal.message}
-    if len({(write.table.name, write.key) for write in made}) < len(made):
+            if indexes.TYPE_MISMATCH in refusal.message:  # the table's own key is in order
+                keys.append((table.name, table.key_of(request["Item"])))
+    if len(set(keys)) < len(keys):
         raise invalid("Transaction request cannot include multiple operations on one item")
     if sum(write.size for write in made) > MAX_BYTES:
         raise invalid("Transaction request exceeds the 4MB transaction size limit")
@@ -80,6 +86,8 @@ def outcomes(made: Sequence[Write]) -> tuple[list[Item | None], list[Reason]]:
         except ConditionFailed as failed:
             reason = {"Code": "ConditionalCheckFailed", "Message": failed.message, **failed.extra}
         except Refusal as refusal:
+            if indexes.EMPTY_KEY in refusal.message:
+                raise
             reason = {"Code": "ValidationError", "Message": refusal.message}
         after.append(new_item)
         reasons.append(reason)

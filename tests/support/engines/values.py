@@ -7,10 +7,11 @@ and https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUni
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 from tests.support.engines.errors import invalid
@@ -56,6 +57,12 @@ def canonical_number(text: str) -> str:
     text = text.lstrip("-").lstrip("0") or "0"
     text = "0" + text if text.startswith(".") else text
     return "-" + text if sign and text != "0" else text
+
+
+@cache
+def hashed(key: str) -> bytes:
+    """The hash of a key; a scan sorts by it."""
+    return hashlib.md5(key.encode(), usedforsecurity=False).digest()
 
 
 def stored(value: Mapping[str, Any]) -> Value:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ParamValidationError
 
-from tests.support.engines import Disorder, FakeClock, FakeDynamoDB, FakeStage, fake_stage
+from tests.support.engines import Disorder, FakeClock, FakeDynamoDB, FakeStage, fake_stage, store
 
 
 def put(client: Any, sku: str, quantity: int, **more: Any) -> None:
@@ -117,6 +117,91 @@ def test_a_read_that_is_not_consistent_may_be_stale(clock: FakeClock) -> None:
     assert dynamodb.get_item(**key)["Item"]["quantity"] == {"N": "1"}
     assert dynamodb.get_item(**key, ConsistentRead=True)["Item"]["quantity"] == {"N": "2"}
     assert dynamodb.scan(TableName="Stock")["Items"][0]["quantity"] == {"N": "1"}
+
+
+def hold(client: Any, order_id: str, due_at: str) -> None:
+    item = {"order_id": {"S": order_id}, "hold_shard": {"S": "0"}, "due_at": {"S": due_at}}
+    client.put_item(TableName="ProcessedEventsTable", Item=item)
+
+
+def due(client: Any, **more: Any) -> str:
+    """The orders that the index `holds` shows as due at 5."""
+    page = client.query(
+        TableName="ProcessedEventsTable",
+        IndexName="holds",
+        KeyConditionExpression="hold_shard = :shard AND due_at <= :now",
+        ExpressionAttributeValues={":shard": {"S": "0"}, ":now": {"S": "5"}},
+        **more,
+    )
+    return "".join(entry["order_id"]["S"] for entry in page["Items"])
+
+
+def test_an_index_shows_a_write_when_it_is_as_old_as_the_lag() -> None:
+    stage = fake_stage(index_lag=2)
+    client, key = stage.dynamodb, {"order_id": {"S": "a"}}
+    hold(client, "a", "1")
+    assert due(client) == ""
+    stage.clock.advance(1)
+    hold(client, "a", "9")
+    hold(client, "b", "2")
+    assert due(client) == ""
+    stage.clock.advance(1)
+    assert due(client) == "a"
+    stage.clock.advance(1)
+    client.delete_item(TableName="ProcessedEventsTable", Key={"order_id": {"S": "b"}})
+    hold(client, "a", "3")
+    assert due(client) == "b"
+    assert client.get_item(TableName="ProcessedEventsTable", Key=key)["Item"]["due_at"] == {"S": "3"}
+    stage.clock.advance(2)
+    assert due(client) == "a"
+
+
+def test_the_lag_of_an_index_may_change_and_no_query_goes_back_in_time() -> None:
+    stage = fake_stage(index_lag=100)
+    hold(stage.dynamodb, "a", "1")
+    assert due(stage.dynamodb) == ""
+    stage.dynamodb.index_lag = 0
+    assert due(stage.dynamodb) == "a"
+    stage.dynamodb.index_lag = 100
+    hold(stage.dynamodb, "b", "2")
+    assert due(stage.dynamodb) == "a"
+
+
+def test_a_page_of_an_index_ends_before_1_mb(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "MAX_PAGE", 100)
+    stage = fake_stage()
+    for name in "abcd":
+        hold(stage.dynamodb, name, "1")  # an entry of 27 bytes
+    assert len(due(stage.dynamodb)) == 3
+
+
+def test_a_query_takes_half_a_unit_per_4_kb_of_entries() -> None:
+    stage = fake_stage()
+    due(stage.dynamodb)
+    assert stage.dynamodb.units == {"read": 0.5}
+    for number in range(20):
+        item = {"order_id": {"S": f"{number:1000}"}, "hold_shard": {"S": "0"}, "due_at": {"S": "1"}}
+        more = {"lines": {"S": "x" * 5000}}
+        stage.dynamodb.put_item(TableName="ProcessedEventsTable", Item={**item, **more})
+    for limit, units in ((3, 0.5), (4, 1), (20, 3)):  # an entry has 1026 bytes
+        stage.dynamodb.units.clear()
+        due(stage.dynamodb, Limit=limit)
+        assert stage.dynamodb.units == {"read": units}
+
+
+def test_equal_sort_keys_are_in_no_order_of_the_table_keys() -> None:
+    stage = fake_stage()
+    for name in "abcdefgh":
+        hold(stage.dynamodb, name, "1")
+    assert "".join(sorted(due(stage.dynamodb))) == "abcdefgh" != due(stage.dynamodb)
+
+
+def test_a_query_without_an_index_is_not_supported(dynamodb: FakeDynamoDB) -> None:
+    values = {":sku": {"S": "A"}}
+    with pytest.raises(NotImplementedError):
+        dynamodb.query(
+            TableName="Stock", KeyConditionExpression="sku = :sku", ExpressionAttributeValues=values
+        )
 
 
 def test_a_later_write_does_not_change_a_snapshot(dynamodb: FakeDynamoDB) -> None:
