@@ -4,11 +4,13 @@ import os
 from collections.abc import Mapping
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from chalicelib.errors import SettingsError
 
 Name = Annotated[str, Field(min_length=1)]
+OptionalCount = Annotated[int | None, BeforeValidator(lambda value: None if value == "" else value)]
+"""A number that may be left out: an empty variable counts as not set."""
 
 
 class Settings(BaseModel):
@@ -30,13 +32,14 @@ class Settings(BaseModel):
 
 
 class TableSettings(Settings):
-    """The names of the tables, and the days for which an order's record is kept."""
+    """The names of the tables, and for how many days a record is kept, and a firm order stays open."""
 
     product_table: Name = Field(validation_alias="PRODUCT_TABLE_NAME")
     inventory_table: Name = Field(validation_alias="INVENTORY_TABLE_NAME")
     processed_events_table: Name = Field(validation_alias="PROCESSED_EVENTS_TABLE_NAME")
     outbox_table: Name = Field(validation_alias="OUTBOX_TABLE_NAME")
     record_ttl_days: int = Field(default=90, ge=2, validation_alias="RECORD_TTL_DAYS")
+    fulfill_after_days: OptionalCount = Field(default=None, ge=1, validation_alias="FULFILL_AFTER_DAYS")
 
 
 class QueueSettings(Settings):
