@@ -52,6 +52,14 @@ locals {
         # sweeps, since a minute may have none.
         missing = "breaching"
       }
+      holds-overdue = {
+        description = "A hold should have ended long ago, and its stock is still reserved; or nobody looks for such holds."
+        namespace   = "IMS", metric = "HoldsOverdue", statistic = "Maximum"
+        dimensions  = { service = local.service }
+        threshold   = var.alarm_thresholds.holds_overdue_seconds
+        # Each sweep that can read the index reports how late the oldest hold is, 0 included.
+        missing = "breaching"
+      }
       answers-lost = {
         description = "The outbox owes answers that are on no record, so the sweep cannot send them."
         namespace   = "IMS", metric = "AnswersLost"
@@ -90,13 +98,29 @@ locals {
   )
 
   # Alarms on an expression over several metrics: m1, m2 and so on.
-  table_operations = ["BatchGetItem", "DeleteItem", "GetItem", "PutItem", "Scan", "TransactWriteItems", "UpdateItem"]
+  table_operations = ["BatchGetItem", "DeleteItem", "GetItem", "PutItem", "Query", "Scan", "TransactWriteItems", "UpdateItem"]
   tables = {
     product          = aws_dynamodb_table.product.name
     inventory        = aws_dynamodb_table.inventory.name
     processed_events = aws_dynamodb_table.processed_events.name
     outbox           = aws_dynamodb_table.outbox.name
   }
+  indexes = { processed_events = [local.holds_index] }
+
+  # A throttled index makes DynamoDB refuse writes to its table, and only the index's own metrics count that.
+  # Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/gsi-throttling.html
+  throttle_metrics = {
+    for key, name in local.tables : key => flatten([
+      for dimensions in concat(
+        [{ TableName = name }],
+        [for index in lookup(local.indexes, key, []) : { TableName = name, GlobalSecondaryIndexName = index }],
+        ) : [
+        for metric in ["ReadThrottleEvents", "WriteThrottleEvents"] :
+        { namespace = "AWS/DynamoDB", metric = metric, statistic = "Sum", dimensions = dimensions }
+      ]
+    ])
+  }
+
   computed_alarms = merge(
     {
       # This uses the queue's own counters, since a dead consumer reports no metrics. An order that is settled leaves
@@ -115,12 +139,9 @@ locals {
     {
       for key, name in local.tables : "${replace(key, "_", "-")}-table-throttles" => {
         description = "DynamoDB throttles the table ${name}."
-        expression  = "FILL(m1, 0) + FILL(m2, 0)"
+        expression  = join(" + ", [for number in range(length(local.throttle_metrics[key])) : "FILL(m${number + 1}, 0)"])
         threshold   = var.alarm_thresholds.table_throttles, period = 300, periods = 1
-        metrics = [
-          for metric in ["ReadThrottleEvents", "WriteThrottleEvents"] :
-          { namespace = "AWS/DynamoDB", metric = metric, statistic = "Sum", dimensions = { TableName = name } }
-        ]
+        metrics     = local.throttle_metrics[key]
       }
     },
     {

@@ -100,6 +100,36 @@ locals {
         height = 6
         widgets = [
           {
+            title = "Holds: how late the oldest end is (s)", view = "timeSeries", period = 60
+            metrics = [
+              ["IMS", "HoldsOverdue", "service", local.service, { stat = "Maximum", label = "late" }],
+            ]
+          },
+          {
+            title = "Holds ended, and old orders closed, by the sweep (per minute)", view = "timeSeries", period = 60
+            metrics = [
+              ["IMS", "HoldsExpired", "service", local.service, { stat = "Sum", label = "holds ended" }],
+              ["IMS", "OrdersAged", "service", local.service, { stat = "Sum", label = "orders closed" }],
+            ]
+          },
+          {
+            title = "Index of holds: units and throttles (per minute)", view = "timeSeries", period = 60
+            metrics = [
+              for metric, look in {
+                ConsumedWriteCapacityUnits = { label = "write units" }
+                ConsumedReadCapacityUnits  = { label = "read units" }
+                WriteThrottleEvents        = { label = "write throttles", color = "#d62728" }
+                ReadThrottleEvents         = { label = "read throttles", color = "#ff7f0e" }
+              } :
+              ["AWS/DynamoDB", metric, "TableName", aws_dynamodb_table.processed_events.name, "GlobalSecondaryIndexName", local.holds_index, merge({ stat = "Sum" }, look)]
+            ]
+          },
+        ]
+      },
+      {
+        height = 6
+        widgets = [
+          {
             title = "API: requests (per minute)", view = "timeSeries", period = 60
             metrics = [
               ["AWS/ApiGateway", "Count", "ApiName", local.api_name, "Stage", var.api_stage_name, { stat = "Sum", label = "requests" }],

@@ -28,13 +28,17 @@ locals {
     }
   }
 
-  stock_environment = {
-    PRODUCT_TABLE_NAME          = aws_dynamodb_table.product.name
-    INVENTORY_TABLE_NAME        = aws_dynamodb_table.inventory.name
-    PROCESSED_EVENTS_TABLE_NAME = aws_dynamodb_table.processed_events.name
-    OUTBOX_TABLE_NAME           = aws_dynamodb_table.outbox.name
-    RECORD_TTL_DAYS             = var.record_ttl_days
-  }
+  # By these names, the functions also wait for the tables and the index.
+  stock_environment = merge(
+    {
+      PRODUCT_TABLE_NAME          = aws_dynamodb_table.product.name
+      INVENTORY_TABLE_NAME        = aws_dynamodb_table.inventory.name
+      PROCESSED_EVENTS_TABLE_NAME = aws_dynamodb_table.processed_events.name
+      OUTBOX_TABLE_NAME           = aws_dynamodb_table.outbox.name
+      RECORD_TTL_DAYS             = var.record_ttl_days
+    },
+    var.fulfill_after_days == null ? {} : { FULFILL_AFTER_DAYS = var.fulfill_after_days },
+  )
 
   answer_environment = merge(local.stock_environment, { OMS_EVENTS_QUEUE_URL = local.oms_events_queue.url })
 

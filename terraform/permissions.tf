@@ -37,6 +37,7 @@ locals {
         Sid    = "Records"
         Effect = "Allow"
         Action = [
+          "dynamodb:BatchGetItem",
           "dynamodb:GetItem",
           "dynamodb:PutItem",
           "dynamodb:UpdateItem",
@@ -54,25 +55,6 @@ locals {
           Resource = [aws_sqs_queue.inventory.arn]
         },
         {
-          Sid    = "Stock"
-          Effect = "Allow"
-          Action = [
-            "dynamodb:BatchGetItem",
-            "dynamodb:ConditionCheckItem",
-            "dynamodb:UpdateItem",
-          ]
-          Resource = [aws_dynamodb_table.inventory.arn]
-        },
-        {
-          Sid    = "Records"
-          Effect = "Allow"
-          Action = [
-            "dynamodb:BatchGetItem",
-            "dynamodb:PutItem",
-          ]
-          Resource = [aws_dynamodb_table.processed_events.arn]
-        },
-        {
           Sid    = "Outbox"
           Effect = "Allow"
           Action = [
@@ -83,31 +65,57 @@ locals {
           Resource = [aws_dynamodb_table.outbox.arn]
         },
       ],
+      local.settling,
       local.sending,
     )
 
     sweep = concat(
       [
         {
-          Sid      = "Records"
+          Sid      = "Due"
           Effect   = "Allow"
-          Action   = ["dynamodb:BatchGetItem"]
-          Resource = [aws_dynamodb_table.processed_events.arn]
+          Action   = ["dynamodb:Query"]
+          Resource = [local.holds_index_arn]
         },
         {
           Sid    = "Outbox"
           Effect = "Allow"
           Action = [
             "dynamodb:DeleteItem",
+            "dynamodb:PutItem",
             "dynamodb:Scan",
             "dynamodb:UpdateItem",
           ]
           Resource = [aws_dynamodb_table.outbox.arn]
         },
       ],
+      local.settling,
       local.sending,
     )
   }
+
+  # What a function needs to settle orders, beside the outbox.
+  settling = [
+    {
+      Sid    = "Stock"
+      Effect = "Allow"
+      Action = [
+        "dynamodb:BatchGetItem",
+        "dynamodb:ConditionCheckItem",
+        "dynamodb:UpdateItem",
+      ]
+      Resource = [aws_dynamodb_table.inventory.arn]
+    },
+    {
+      Sid    = "Records"
+      Effect = "Allow"
+      Action = [
+        "dynamodb:BatchGetItem",
+        "dynamodb:PutItem",
+      ]
+      Resource = [aws_dynamodb_table.processed_events.arn]
+    },
+  ]
 
   # What a function needs to send answers.
   sending = concat(

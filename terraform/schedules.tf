@@ -4,7 +4,7 @@ data "aws_caller_identity" "current" {}
 
 resource "aws_scheduler_schedule" "sweep" {
   name                = "${var.name_prefix}-sweep"
-  description         = "Sends the answers that are still in the outbox"
+  description         = "Sends the answers that are still in the outbox, and settles orders that are due"
   schedule_expression = "rate(1 minute)"
 
   flexible_time_window {

@@ -1,6 +1,10 @@
 locals {
   # Seconds for which a message can exist: in the queue, then in the dead-letter queue.
   message_lifetime_seconds = local.queue_retention_seconds + local.dlq_retention_seconds
+
+  # The index of the records that the sweep has to settle at some time.
+  holds_index     = "holds"
+  holds_index_arn = "${aws_dynamodb_table.processed_events.arn}/index/${local.holds_index}"
 }
 
 resource "aws_dynamodb_table" "product" {
@@ -55,6 +59,34 @@ resource "aws_dynamodb_table" "processed_events" {
   attribute {
     name = "order_id"
     type = "S"
+  }
+
+  attribute {
+    name = "hold_shard"
+    type = "S"
+  }
+
+  attribute {
+    name = "due_at"
+    type = "S"
+  }
+
+  # Only records that are due at some time have these two attributes, so no other is in the index. It takes the table's
+  # billing on demand, encryption and recovery.
+  #
+  # Newer providers prefer key_schema, and warn. But version 6.8 does not have it, and later ones plan a change of it
+  # each time: https://github.com/hashicorp/terraform-provider-aws/issues/46513
+  global_secondary_index {
+    name            = local.holds_index
+    hash_key        = "hold_shard"
+    range_key       = "due_at"
+    projection_type = "KEYS_ONLY"
+  }
+
+  # Terraform waits until a new index is active, before it changes the functions, which read it. On a table in use,
+  # DynamoDB first reads every record, for hours if there are very many.
+  timeouts {
+    update = "6h"
   }
 
   ttl {

@@ -63,6 +63,17 @@ variable "record_ttl_days" {
   }
 }
 
+variable "fulfill_after_days" {
+  description = "Days after which the sweep closes firm orders as fulfilled, for an OMS that never says that it has shipped; null: never."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = coalesce(var.fulfill_after_days, 1) >= 1 && coalesce(var.fulfill_after_days, 1) <= 3650 && floor(coalesce(var.fulfill_after_days, 1)) == coalesce(var.fulfill_after_days, 1)
+    error_message = "fulfill_after_days must be a whole number from 1 to 3650, or null."
+  }
+}
+
 variable "log_level" {
   description = "Lowest level of application logs, DEBUG or INFO. Metrics are written as logs of level INFO, so a higher level would lose them."
   type        = string

@@ -22,11 +22,12 @@ variable "alarm_emails" {
 }
 
 variable "alarm_thresholds" {
-  description = "Thresholds of the alarms: age of the oldest order (seconds), minutes in which orders wait and none is settled, age of the oldest answer in the outbox (seconds; 90 is normal after a failed send), failed API requests in 5 minutes, p99 latency of the API (ms), throttled table requests in 5 minutes."
+  description = "Thresholds of the alarms: age of the oldest order (seconds), minutes in which orders wait and none is settled, age of the oldest answer in the outbox (seconds; 90 is normal after a failed send), time by which the end of a hold is late (seconds; 90 is normal), failed API requests in 5 minutes, p99 latency of the API (ms), throttled table requests in 5 minutes."
   type = object({
     oldest_message_seconds = optional(number, 120)
     silent_minutes         = optional(number, 5)
     outbox_age_seconds     = optional(number, 300)
+    holds_overdue_seconds  = optional(number, 600)
     api_5xx                = optional(number, 5)
     api_p99_ms             = optional(number, 1000)
     table_throttles        = optional(number, 10)

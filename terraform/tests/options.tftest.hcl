@@ -27,6 +27,7 @@ variables {
   visibility_timeout_seconds = 900
   max_receive_count          = 10
   queue_retention_days       = 10
+  fulfill_after_days         = 30
   deletion_protection        = false
   log_retention_days         = 365
   api_throttle               = { rate = 50, burst = 60 }
@@ -39,6 +40,11 @@ run "everything" {
   assert {
     condition     = local.environments.authorizer.AUTH_SCOPE_PREFIX == "https://api.example.com/"
     error_message = "the authorizer knows what the issuer puts before the names of the scopes"
+  }
+
+  assert {
+    condition     = { for function, environment in local.environments : function => environment.FULFILL_AFTER_DAYS if can(environment.FULFILL_AFTER_DAYS) } == { api = 30, consumer = 30, sweep = 30 }
+    error_message = "whoever settles orders knows when a firm one is old"
   }
 
   assert {

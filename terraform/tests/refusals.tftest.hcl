@@ -271,6 +271,36 @@ run "any_topic_may_deliver" {
   expect_failures = [var.oms_source_arns]
 }
 
+run "firm_orders_closed_at_once" {
+  command = plan
+
+  variables {
+    fulfill_after_days = 0
+  }
+
+  expect_failures = [var.fulfill_after_days]
+}
+
+run "firm_orders_closed_after_a_day_and_a_half" {
+  command = plan
+
+  variables {
+    fulfill_after_days = 1.5
+  }
+
+  expect_failures = [var.fulfill_after_days]
+}
+
+run "firm_orders_closed_after_a_lifetime" {
+  command = plan
+
+  variables {
+    fulfill_after_days = 3651
+  }
+
+  expect_failures = [var.fulfill_after_days]
+}
+
 run "no_issuer" {
   command = plan
 
@@ -416,6 +446,16 @@ run "alarm_at_zero" {
 
   variables {
     alarm_thresholds = { api_5xx = 0 }
+  }
+
+  expect_failures = [var.alarm_thresholds]
+}
+
+run "alarm_on_holds_that_are_not_late" {
+  command = plan
+
+  variables {
+    alarm_thresholds = { holds_overdue_seconds = 0 }
   }
 
   expect_failures = [var.alarm_thresholds]

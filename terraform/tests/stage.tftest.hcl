@@ -23,8 +23,8 @@ run "tables" {
   }
 
   assert {
-    condition     = alltrue([for table in [aws_dynamodb_table.product, aws_dynamodb_table.inventory, aws_dynamodb_table.processed_events, aws_dynamodb_table.outbox] : toset(table.attribute[*].name) == toset([table.hash_key])])
-    error_message = "every declared attribute is a key"
+    condition     = alltrue([for table in [aws_dynamodb_table.product, aws_dynamodb_table.inventory, aws_dynamodb_table.processed_events, aws_dynamodb_table.outbox] : toset(table.attribute[*].name) == toset(concat([table.hash_key], flatten([for index in table.global_secondary_index : [index.hash_key, index.range_key]])))])
+    error_message = "every declared attribute is a key, of the table or of an index"
   }
 
   assert {
@@ -35,6 +35,18 @@ run "tables" {
   assert {
     condition     = one(aws_dynamodb_table.processed_events.ttl).enabled && one(aws_dynamodb_table.processed_events.ttl).attribute_name == "ttl"
     error_message = "records expire at the time in their attribute ttl"
+  }
+
+  assert {
+    condition = jsonencode([
+      for index in aws_dynamodb_table.processed_events.global_secondary_index : [index.name, index.hash_key, index.range_key, index.projection_type, length(index.on_demand_throughput)]
+    ]) == jsonencode([["holds", "hold_shard", "due_at", "KEYS_ONLY", 0]])
+    error_message = "the sweep finds the records that are due in an index of keys, without a limit of its own"
+  }
+
+  assert {
+    condition     = aws_dynamodb_table.processed_events.timeouts.update == "6h"
+    error_message = "Terraform waits long enough for a new index on a large table"
   }
 }
 
@@ -141,9 +153,30 @@ run "permissions" {
   assert {
     condition = alltrue([
       for statement in jsondecode(aws_iam_role_policy.function["sweep"].policy).Statement :
-      length(setintersection(statement.Resource, [aws_dynamodb_table.product.arn, aws_dynamodb_table.inventory.arn, aws_sqs_queue.inventory.arn])) == 0
+      length(setintersection(statement.Resource, [aws_dynamodb_table.product.arn, aws_sqs_queue.inventory.arn, aws_sqs_queue.dlq.arn])) == 0
     ])
-    error_message = "the sweep has no permission for products, stock and orders"
+    error_message = "the sweep has no permission for products and the orders' queues"
+  }
+
+  assert {
+    condition = alltrue([
+      for statement in jsondecode(aws_iam_role_policy.function["api"].policy).Statement :
+      !contains(statement.Resource, aws_dynamodb_table.outbox.arn)
+    ])
+    error_message = "the API has no permission for the outbox"
+  }
+
+  assert {
+    condition = jsonencode({
+      for function, policy in aws_iam_role_policy.function : function => [
+        for statement in jsondecode(policy.policy).Statement : [statement.Action, statement.Resource]
+        if anytrue([for resource in statement.Resource : strcontains(resource, "/index/")])
+      ]
+      }) == jsonencode({
+      api   = [], authorizer = [], consumer = [],
+      sweep = [[["dynamodb:Query"], ["${aws_dynamodb_table.processed_events.arn}/index/holds"]]]
+    })
+    error_message = "only the sweep may read the index, and that one alone"
   }
 
   assert {
@@ -171,6 +204,11 @@ run "functions" {
   assert {
     condition     = alltrue([for group in concat(values(aws_cloudwatch_log_group.function), [aws_cloudwatch_log_group.api]) : group.retention_in_days == 30])
     error_message = "every log is kept for log_retention_days"
+  }
+
+  assert {
+    condition     = !anytrue([for environment in values(local.environments) : contains(keys(environment), "FULFILL_AFTER_DAYS")])
+    error_message = "by default, no function closes firm orders that are old"
   }
 
   assert {
@@ -334,13 +372,40 @@ run "operations" {
   }
 
   assert {
+    condition     = alltrue([for metric in ["HoldsExpired", "HoldsOverdue", "OrdersAged"] : strcontains(aws_cloudwatch_dashboard.this.dashboard_body, "\"IMS\",\"${metric}\",\"service\",\"ims\"")])
+    error_message = "every metric of the holds is on the dashboard"
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.plain["holds-overdue"].metric_name == "HoldsOverdue" && aws_cloudwatch_metric_alarm.plain["holds-overdue"].statistic == "Maximum" && aws_cloudwatch_metric_alarm.plain["holds-overdue"].threshold == 600 && aws_cloudwatch_metric_alarm.plain["holds-overdue"].period == 300 && aws_cloudwatch_metric_alarm.plain["holds-overdue"].dimensions == tomap({ service = "ims" })
+    error_message = "a hold that is 10 minutes late raises an alarm"
+  }
+
+  assert {
+    condition = toset(flatten([
+      for query in aws_cloudwatch_metric_alarm.computed["processed-events-table-throttles"].metric_query : [
+        for metric in query.metric : "${metric.metric_name} ${lookup(metric.dimensions, "GlobalSecondaryIndexName", "table")}"
+      ]
+    ])) == toset(["ReadThrottleEvents table", "WriteThrottleEvents table", "ReadThrottleEvents holds", "WriteThrottleEvents holds"])
+    error_message = "throttles of the index raise the alarm of its table, whose writes they refuse"
+  }
+
+  assert {
+    condition = alltrue([
+      for alarm in values(aws_cloudwatch_metric_alarm.computed) :
+      length(alarm.metric_query) == 1 + length(distinct(regexall("m[0-9]+", one([for query in alarm.metric_query : query.expression if query.id == "alarm"]))))
+    ])
+    error_message = "the expression of an alarm uses each of its metrics"
+  }
+
+  assert {
     condition     = alltrue([for alarm in concat(values(aws_cloudwatch_metric_alarm.plain), values(aws_cloudwatch_metric_alarm.computed)) : length(alarm.alarm_actions) == 0])
     error_message = "without a topic, alarms notify nobody"
   }
 
   assert {
-    condition     = [for alarm in concat(values(aws_cloudwatch_metric_alarm.plain), values(aws_cloudwatch_metric_alarm.computed)) : alarm.alarm_name if alarm.treat_missing_data != "notBreaching"] == ["IMS-outbox-age"] && aws_cloudwatch_metric_alarm.plain["outbox-age"].treat_missing_data == "breaching"
-    error_message = "missing data raises an alarm if nobody sweeps the outbox, and no other"
+    condition     = { for alarm in concat(values(aws_cloudwatch_metric_alarm.plain), values(aws_cloudwatch_metric_alarm.computed)) : alarm.alarm_name => alarm.treat_missing_data if alarm.treat_missing_data != "notBreaching" } == { IMS-holds-overdue = "breaching", IMS-outbox-age = "breaching" }
+    error_message = "missing data raises an alarm if nobody sweeps the outbox or looks for holds that are due, and no other"
   }
 
   assert {

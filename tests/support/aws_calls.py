@@ -82,7 +82,7 @@ def _callers() -> Sequence[str]:
 
 
 def _actions(operation: str, params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Each action that `operation` needs, with the table or queue.
+    """Each action that `operation` needs, with the table, index or queue.
 
     Source: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html
     """
@@ -97,7 +97,8 @@ def _actions(operation: str, params: Mapping[str, Any]) -> Iterator[tuple[str, s
         case "SendMessage" | "SendMessageBatch":
             yield "SendMessage", params["QueueUrl"].rpartition("/")[2]
         case _:
-            yield operation, params["TableName"]
+            index = f"/index/{params['IndexName']}" if "IndexName" in params else ""
+            yield operation, f"{params['TableName']}{index}"
 
 
 def pytest_configure() -> None:

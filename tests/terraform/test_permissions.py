@@ -9,6 +9,9 @@ ARNS = {
     "ProductTable": "arn:aws:dynamodb:eu-central-1:111111111111:table/IMS-ProductTable",
     "InventoryTable": "arn:aws:dynamodb:eu-central-1:111111111111:table/IMS-InventoryTable",
     "ProcessedEventsTable": "arn:aws:dynamodb:eu-central-1:111111111111:table/IMS-ProcessedEventsTable",
+    "ProcessedEventsTable/index/holds": (
+        "arn:aws:dynamodb:eu-central-1:111111111111:table/IMS-ProcessedEventsTable/index/holds"
+    ),
     "OutboxTable": "arn:aws:dynamodb:eu-central-1:111111111111:table/IMS-OutboxTable",
     "OMS-OrderEventsQueue": "arn:aws:sqs:eu-central-1:222222222222:OMS-OrderEventsQueue",
 }
