@@ -88,7 +88,7 @@ def get_stock(call: Call[requests.OneSku]) -> responses.Stock:
 
 @route("PUT", "/inventory/{sku}", takes=requests.SetStock, gives=responses.Stock)
 def set_stock(call: Call[requests.SetStock]) -> responses.Stock:
-    """Set the stock of a SKU."""
+    """Set what is available of a SKU."""
     return inventory.set_quantity(call, bootstrap.stock_changes(), bootstrap.products())
 
 
@@ -96,6 +96,12 @@ def set_stock(call: Call[requests.SetStock]) -> responses.Stock:
 def adjust_stock(call: Call[requests.AdjustStock]) -> responses.Stock:
     """Add to the stock of a SKU, or take from it."""
     return inventory.adjust(call, bootstrap.stock_changes(), bootstrap.products())
+
+
+@route("POST", "/inventory/{sku}/counts", takes=requests.CountStock, gives=responses.Count)
+def count_stock(call: Call[requests.CountStock]) -> responses.Count:
+    """Set what is on hand of a SKU to what was counted."""
+    return inventory.count(call, bootstrap.stock_changes(), bootstrap.products())
 
 
 @route("GET", "/reservations/{order_id}", takes=requests.OneOrder, gives=responses.Reservation)

@@ -11,7 +11,10 @@
     │   ├── AlreadyExists
     │   ├── InsufficientStock
     │   ├── QuantityMismatch
+    │   ├── VersionMismatch
+    │   ├── BelowReserved
     │   ├── HasStock
+    │   ├── HasReservations
     │   ├── StockLimit
     │   └── IdempotencyKeyReused
     ├── Unauthenticated         the bearer token is missing or invalid
@@ -103,8 +106,24 @@ class QuantityMismatch(Conflict):
     """The stock is not what the caller expected."""
 
 
+class VersionMismatch(Conflict):
+    """The stock has another version than the caller expected."""
+
+
+class BelowReserved(Conflict):
+    """Fewer units were counted than the `reserved` ones that open orders hold."""
+
+    def __init__(self, message: str, reserved: int) -> None:
+        super().__init__(message)
+        self.reserved = reserved
+
+
 class HasStock(Conflict):
     """A product with stock cannot be deleted."""
+
+
+class HasReservations(Conflict):
+    """A product with reserved units cannot be deleted."""
 
 
 class StockLimit(Conflict):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from chalicelib.api.routing import Call
 from chalicelib.contracts import requests, responses
-from chalicelib.domain.stock import Adjustment, IdempotencyKey, Stock
+from chalicelib.domain.stock import Adjustment, Count, IdempotencyKey, Stock
 from chalicelib.errors import NotFound
 
 if TYPE_CHECKING:
@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from chalicelib.store.product_store import ProductStore
     from chalicelib.store.stock_store import StockStore
 
+_T = TypeVar("_T")
+
 
 def get(call: Call[requests.OneSku], stock: StockStore, products: ProductStore) -> responses.Stock:
     """GET /inventory/{sku}"""
     sku = call.takes.sku
-    return _whole(call, sku, products, lambda: stock.get(sku, call.deadline))
+    found = _whole(call, sku, products, lambda: stock.get(sku, call.deadline))
+    return responses.Stock.model_validate(found)
 
 
 def list_page(call: Call[requests.ListStock], stock: StockStore) -> responses.StockPage:
@@ -36,12 +39,13 @@ def set_quantity(
     asked = call.takes
     key = _key(call, asked.idempotency_key)
     body = asked.body
-    return _whole(
+    result = _whole(
         call,
         asked.sku,
         products,
         lambda: changes.set_quantity(asked.sku, body.quantity, call.deadline, body.expected_quantity, key),
     )
+    return responses.Stock.model_validate(result)
 
 
 def adjust(
@@ -51,9 +55,20 @@ def adjust(
     asked = call.takes
     adjustment = Adjustment(asked.body.delta, asked.body.reason, asked.body.reference)
     key = _key(call, asked.idempotency_key)
-    return _whole(
+    result = _whole(
         call, asked.sku, products, lambda: changes.adjust(asked.sku, adjustment, call.deadline, key)
     )
+    return responses.Stock.model_validate(result)
+
+
+def count(call: Call[requests.CountStock], changes: StockChanges, products: ProductStore) -> responses.Count:
+    """POST /inventory/{sku}/counts"""
+    asked = call.takes
+    counted = Count(asked.body.counted, asked.body.expected_version, asked.body.reference)
+    key = _key(call, asked.idempotency_key)
+    result = _whole(call, asked.sku, products, lambda: changes.count(asked.sku, counted, call.deadline, key))
+    level = responses.Stock.model_validate(result.stock)
+    return responses.Count(**level.model_dump(), difference=result.delta)
 
 
 def check(call: Call[requests.CheckAvailability], stock: StockStore) -> responses.Availability:
@@ -79,17 +94,14 @@ def _availability(requested: int, stock: Stock | None) -> dict[str, Any]:
     return {"status": status, "requested": requested, "quantity": quantity, "reason": reason}
 
 
-def _whole(call: Call[Any], sku: str, products: ProductStore, act: Callable[[], Stock]) -> responses.Stock:
-    """The stock that `act` returns. If there is none, `act` is called again once the product is whole."""
+def _whole(call: Call[Any], sku: str, products: ProductStore, act: Callable[[], _T]) -> _T:
+    """What `act` returns. If there is no stock, `act` is called again once the product is whole."""
     try:
-        stock = act()
+        return act()
     except NotFound:
         products.get(sku, call.deadline)  # gives a product that has lost its stock a new one
-        stock = act()
-    return responses.Stock.model_validate(stock)
+        return act()
 
 
-def _key(
-    call: Call[requests.SetStock] | Call[requests.AdjustStock], text: str | None
-) -> IdempotencyKey | None:
+def _key(call: Call[Any], text: str | None) -> IdempotencyKey | None:
     return None if text is None else IdempotencyKey(call.principal, text)

@@ -36,7 +36,10 @@ PROBLEMS: Final[dict[type[ImsError], Problem]] = {
     errors.AlreadyExists: Problem(409, "ALREADY_EXISTS", "Already exists"),
     errors.InsufficientStock: Problem(409, "INSUFFICIENT_STOCK", "Insufficient stock"),
     errors.QuantityMismatch: Problem(409, "QUANTITY_MISMATCH", "The quantity is not as expected"),
+    errors.VersionMismatch: Problem(409, "VERSION_MISMATCH", "The version is not as expected"),
+    errors.BelowReserved: Problem(409, "BELOW_RESERVED", "Fewer units than are reserved"),
     errors.HasStock: Problem(409, "HAS_STOCK", "The product has stock"),
+    errors.HasReservations: Problem(409, "HAS_RESERVATIONS", "The product has reservations"),
     errors.StockLimit: Problem(409, "STOCK_LIMIT", "Stock limit exceeded"),
     errors.IdempotencyKeyReused: Problem(409, "IDEMPOTENCY_KEY_REUSED", "Idempotency key reused"),
     errors.UnsupportedMediaType: Problem(415, "UNSUPPORTED_MEDIA_TYPE", "Unsupported media type"),
@@ -74,12 +77,17 @@ def response_to(error: Exception, request_id: str) -> Response:
         # Clients repeat a request on their own if they find this header, so it says that a repeat is safe.
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     invalid = error.errors if isinstance(error, errors.InvalidInput) else ()
-    body = document(problem, detail, request_id, invalid)
+    reserved = error.reserved if isinstance(error, errors.BelowReserved) else None
+    body = document(problem, detail, request_id, invalid, reserved)
     return Response(body.model_dump_json(exclude_defaults=True, ensure_ascii=True), headers, problem.status)
 
 
 def document(
-    problem: Problem, detail: str, request_id: str, invalid: Sequence[FieldError] = ()
+    problem: Problem,
+    detail: str,
+    request_id: str,
+    invalid: Sequence[FieldError] = (),
+    reserved: int | None = None,
 ) -> ProblemDetails:
     """Problem details; `type` is a URN, since there is no page to lead to."""
     return ProblemDetails(
@@ -90,4 +98,5 @@ def document(
         code=problem.code,
         request_id=request_id,
         errors=[FieldProblem(field=error.field, message=error.message) for error in invalid],
+        reserved=reserved,
     )

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from chalicelib.api.routing import Call, Reply
 from chalicelib.contracts import requests, responses
 from chalicelib.contracts.fields import price_number
-from chalicelib.domain.stock import Product
+from chalicelib.domain.stock import Product, Stock
 from chalicelib.domain.timestamps import iso
 
 if TYPE_CHECKING:
     from chalicelib.store.product_store import ProductStore
     from chalicelib.store.stock_store import StockStore
+
+_STOCK_FIELDS: Final = ("quantity", "reserved", "on_hand", "version")
 
 
 def create(call: Call[requests.CreateProduct], products: ProductStore) -> Reply:
@@ -22,13 +24,13 @@ def create(call: Call[requests.CreateProduct], products: ProductStore) -> Reply:
     product = Product(**call.takes.body.model_dump(), created_at=now, updated_at=now)
     stock = products.create(product, call.deadline)
     location = f"{call.path.rstrip('/')}/{quote(product.sku, safe='')}"
-    return Reply(responses.Product(**_fields(product, stock.quantity)), {"Location": location})
+    return Reply(responses.Product(**_fields(product, stock)), {"Location": location})
 
 
 def get(call: Call[requests.OneSku], products: ProductStore) -> responses.Product:
     """GET /products/{sku}"""
     product, stock = products.get(call.takes.sku, call.deadline)
-    return responses.Product(**_fields(product, stock.quantity))
+    return responses.Product(**_fields(product, stock))
 
 
 def list_page(
@@ -42,7 +44,7 @@ def list_page(
         if lacking := [product.sku for product in page if product.sku not in levels]:
             levels |= products.stocks(lacking, call.deadline)
         # A product that was deleted after the page was read has no stock any more, and is left out.
-        items = [_fields(product, levels[product.sku].quantity) for product in page if product.sku in levels]
+        items = [_fields(product, levels[product.sku]) for product in page if product.sku in levels]
     else:
         items = [_fields(product) for product in page]
     return responses.ProductPage.model_validate({"items": items, "next_token": asked.next_token(last)})
@@ -56,7 +58,7 @@ def change(
     product = products.change(sku, changes, call.deadline)
     held = stock.find(sku, call.deadline) or products.complete([sku], call.deadline).get(sku)
     # None if it was deleted after the change, so it had no stock.
-    return responses.Product(**_fields(product, held.quantity if held else 0))
+    return responses.Product(**_fields(product, held or Stock(sku, 0, product.updated_at)))
 
 
 def delete(call: Call[requests.OneSku], products: ProductStore) -> None:
@@ -64,9 +66,9 @@ def delete(call: Call[requests.OneSku], products: ProductStore) -> None:
     products.delete(call.takes.sku, call.deadline)
 
 
-def _fields(product: Product, quantity: int | None = None) -> dict[str, Any]:
+def _fields(product: Product, stock: Stock | None = None) -> dict[str, Any]:
     """The fields of `responses.Product`."""
-    return {
+    fields = {
         "sku": product.sku,
         "name": product.name,
         "description": product.description,
@@ -74,5 +76,7 @@ def _fields(product: Product, quantity: int | None = None) -> dict[str, Any]:
         "image_url": product.image_url,
         "created_at": product.created_at,
         "updated_at": product.updated_at,
-        "quantity": quantity,
     }
+    if stock is not None:
+        fields |= {name: getattr(stock, name) for name in _STOCK_FIELDS}
+    return fields

@@ -210,6 +210,7 @@ OrderId = Annotated[
 CustomerId = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=CUSTOMER_ID_LENGTH), _Id]
 Quantity = Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY)]
 StockLevel = Annotated[int, Field(strict=True, ge=0, le=MAX_STOCK)]
+StockVersion = Annotated[int, Field(strict=True, ge=0)]
 Delta = Annotated[int, Field(strict=True, ge=-MAX_QUANTITY, le=MAX_QUANTITY), AfterValidator(_not_zero)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(_line)]
 Description = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_description)]

@@ -26,6 +26,7 @@ from chalicelib.contracts.fields import (
     Reference,
     Sku,
     StockLevel,
+    StockVersion,
     not_null,
 )
 from chalicelib.contracts.validation import INVALID_TOKEN
@@ -112,7 +113,7 @@ class ProductChanges(Body):
 
 
 class StockSetting(Body):
-    """A stock to set."""
+    """The available units to set."""
 
     quantity: StockLevel
     # Null may be a mistake that would cost callers their protection, so it is refused.
@@ -124,6 +125,14 @@ class StockAdjustment(Body):
 
     delta: Delta
     reason: AdjustmentReason
+    reference: Annotated[Reference | None, BeforeValidator(not_null)] = None
+
+
+class StockCount(Body):
+    """The units that were counted on the shelf, reserved ones included."""
+
+    counted: StockLevel
+    expected_version: Annotated[StockVersion | None, BeforeValidator(not_null)] = None
     reference: Annotated[Reference | None, BeforeValidator(not_null)] = None
 
 
@@ -192,6 +201,12 @@ class AdjustStock(_Repeatable):
     def repeatable(self) -> bool:
         """Without a key, a repeat would change the stock a second time."""
         return self.idempotency_key is not None
+
+
+class CountStock(_Repeatable):
+    """POST /inventory/{sku}/counts"""
+
+    body: Annotated[StockCount, Part.BODY]
 
 
 class CheckAvailability(Request):

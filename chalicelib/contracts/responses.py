@@ -19,7 +19,7 @@ class Response(BaseModel):
 
 
 class Product(Response):
-    """A product; times are ISO 8601 in UTC, `quantity` is its available stock where that was asked for."""
+    """A product; times are ISO 8601 in UTC. The fields of its stock are there where they were asked for."""
 
     sku: str
     name: str
@@ -29,6 +29,9 @@ class Product(Response):
     created_at: str
     updated_at: str
     quantity: int | None = None
+    reserved: int | None = None
+    on_hand: int | None = None
+    version: int | None = None
 
 
 class ProductPage(Response):
@@ -39,11 +42,26 @@ class ProductPage(Response):
 
 
 class Stock(Response):
-    """The available stock of a SKU, since `updated_at` (ISO 8601 in UTC)."""
+    """The stock of a SKU, since `updated_at` (ISO 8601 in UTC).
+
+    quantity: the units that are available.
+    reserved: the units that open orders hold.
+    on_hand: the units on the shelf, which is both together.
+    version: how often the stock was changed.
+    """
 
     sku: str
     quantity: int
+    reserved: int
+    on_hand: int
+    version: int
     updated_at: str
+
+
+class Count(Stock):
+    """The stock after a count; `difference` is what was counted less what was on hand before."""
+
+    difference: int
 
 
 class StockPage(Response):
@@ -112,7 +130,7 @@ class FieldProblem(Response):
 
 
 class ProblemDetails(Response):
-    """An error, in the shape that every error has.
+    """An error, in the shape that every error has; `reserved` belongs to BELOW_RESERVED.
 
     Source: https://www.rfc-editor.org/rfc/rfc9457.html
     """
@@ -124,3 +142,4 @@ class ProblemDetails(Response):
     code: str
     request_id: str
     errors: list[FieldProblem] = []
+    reserved: int | None = None

@@ -30,11 +30,23 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """How many units of a SKU are available, since `updated_at` (ISO 8601 in UTC)."""
+    """The stock of a SKU, since `updated_at` (ISO 8601 in UTC).
+
+    quantity: the units that are available.
+    reserved: the units that open orders hold.
+    version: how often the stock was changed; 0 if only versions up to 1.1 did, which do not count.
+    """
 
     sku: str
     quantity: int
     updated_at: str
+    reserved: int = 0
+    version: int = 0
+
+    @property
+    def on_hand(self) -> int:
+        """The units on the shelf."""
+        return self.quantity + self.reserved
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +55,15 @@ class Adjustment:
 
     delta: int
     reason: str
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A count of the shelf, made when the stock had `expected_version`, if that is given."""
+
+    counted: int
+    expected_version: int | None = None
     reference: str | None = None
 
 
@@ -58,7 +79,8 @@ class IdempotencyKey:
 class StockChange:
     """A change of stock to be made at `at`, and the record that it leaves under `id`.
 
-    `fingerprint` tells it from another change under the same id.
+    `fingerprint` tells it from another change under the same id. `commit` is the id of the transaction that
+    makes the change; the stock and the record both get it.
     """
 
     id: str
@@ -66,6 +88,7 @@ class StockChange:
     adjustment: Adjustment
     fingerprint: str
     at: datetime
+    commit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +96,7 @@ class StoredChange:
     """What the record of a change says; `result` is the stock after it, None until that is stored."""
 
     fingerprint: str
+    delta: int
     result: Stock | None
 
 

@@ -40,14 +40,20 @@ def product_from_item(item: Item) -> Product:
     )
 
 
-def stock_to_item(stock: Stock) -> dict[str, Any]:
-    """The item that stores `stock`."""
-    return attributes(_fields(stock))
+def stock_to_item(stock: Stock, change: str) -> dict[str, Any]:
+    """The item that stores `stock` as the commit `change` made it."""
+    return attributes(_fields(stock) | {"change": change})
 
 
 def stock_from_item(item: Item) -> Stock:
-    """The stock that `item` stores."""
-    return Stock(item["sku"]["S"], units_from_item(item), item["updated_at"]["S"])
+    """The stock that `item` stores. Up to version 1.1, nothing was counted as reserved, and no change."""
+    return Stock(
+        sku=item["sku"]["S"],
+        quantity=units_from_item(item),
+        updated_at=item["updated_at"]["S"],
+        reserved=int(item["reserved"]["N"]) if "reserved" in item else 0,
+        version=int(item["version"]["N"]) if "version" in item else 0,
+    )
 
 
 def stock_to_text(stock: Stock) -> str:
@@ -58,7 +64,7 @@ def stock_to_text(stock: Stock) -> str:
 def stock_from_text(text: str) -> Stock:
     """The stock in a stored result. Fields that this version does not know are ignored."""
     stored = json.loads(text)
-    return Stock(stored["sku"], stored["quantity"], stored["updated_at"])
+    return Stock(**{field.name: stored[field.name] for field in fields(Stock) if field.name in stored})
 
 
 def units_from_item(item: Item) -> int:
@@ -77,6 +83,7 @@ def change_to_item(change: StockChange, result: Stock | None, expires: int) -> d
             "reference": change.adjustment.reference,
             "fingerprint": change.fingerprint,
             "created_at": iso(change.at),
+            "change": change.commit,
             "ttl": expires,
             "answer": stock_to_text(result) if result else None,
         }
@@ -86,7 +93,7 @@ def change_to_item(change: StockChange, result: Stock | None, expires: int) -> d
 def stored_change_from_item(item: Item) -> StoredChange:
     """What the record of a change says."""
     result = stock_from_text(item["answer"]["S"]) if "answer" in item else None
-    return StoredChange(item["fingerprint"]["S"], result)
+    return StoredChange(item["fingerprint"]["S"], int(item["delta"]["N"]), result)
 
 
 def reservation_to_item(reservation: Reservation, expires: int) -> dict[str, Any]:

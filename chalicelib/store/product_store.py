@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 from chalicelib.aws import dynamodb
 from chalicelib.aws.deadline import Deadline
@@ -20,6 +21,7 @@ from chalicelib.domain.timestamps import iso
 from chalicelib.errors import (
     AlreadyExists,
     Contended,
+    HasReservations,
     HasStock,
     NotFound,
     OutOfTime,
@@ -37,7 +39,6 @@ from chalicelib.store.items import (
     sku_key,
     stock_from_item,
     stock_to_item,
-    units_from_item,
 )
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
 _ABSENT: Final = "attribute_not_exists(sku)"
 _EXISTS: Final = "attribute_exists(sku)"
-_EMPTY: Final = "quantity = :none"
+_EMPTY: Final = "quantity = :none AND (attribute_not_exists(reserved) OR reserved = :none)"
 _READ_TRIES: Final = 2
 _WRITE_TRIES: Final = 4
 _MAX_COMPLETED: Final = 50
@@ -74,9 +75,9 @@ class ProductStore:
         Stock without a product keeps its units; what is returned is that stock as it was right before.
         Raises `AlreadyExists`, `Contended`.
         """
-        sku, stock = product.sku, Stock(product.sku, 0, product.created_at)
+        sku, stock = product.sku, _new_stock(product.sku, product.created_at)
         put_product = {"Put": self._put(self._products, product_to_item(product))}
-        put_stock = {"Put": self._put(self._inventory, stock_to_item(stock))}
+        put_stock = {"Put": self._put(self._inventory, stock_to_item(stock, uuid4().hex))}
         has_stock = {"ConditionCheck": self._at(self._inventory, sku, _EXISTS)}
         held: Stock | None = None
         for _ in deadline.tries(_WRITE_TRIES):
@@ -110,9 +111,10 @@ class ProductStore:
         Returns the stock of each product that exists. Raises `Contended`.
         """
         held: dict[str, Stock] = {}
-        lacking = {sku: Stock(sku, 0, iso(deadline.now())) for sku in skus}
+        lacking = {sku: _new_stock(sku, iso(deadline.now())) for sku in skus}
         for _ in deadline.tries(_WRITE_TRIES):
-            actions = [action for stock in lacking.values() for action in self._completion(stock)]
+            commit = uuid4().hex
+            actions = [action for stock in lacking.values() for action in self._completion(stock, commit)]
             refused = self._transact(actions, deadline)
             if refused is None:
                 return held | lacking
@@ -140,7 +142,7 @@ class ProductStore:
                 held[sku] = stock_from_item(item)
             elif (self._products, "sku", sku) in found:
                 lacking.append(sku)
-        held |= {sku: Stock(sku, 0, iso(deadline.now())) for sku in lacking}
+        held |= {sku: _new_stock(sku, iso(deadline.now())) for sku in lacking}
         with suppress(Contended, OutOfTime, Throttled, Unreachable):
             for start in range(0, len(lacking), _MAX_COMPLETED):
                 held |= self.complete(lacking[start : start + _MAX_COMPLETED], deadline)
@@ -181,7 +183,10 @@ class ProductStore:
         return product_from_item(response["Attributes"])
 
     def delete(self, sku: str, deadline: Deadline) -> None:
-        """Delete a product that has no stock, or half of one. Raises `NotFound`, `HasStock`, `Contended`."""
+        """Delete a product whose stock is 0 and not reserved, or half of one.
+
+        Raises `NotFound`, `HasStock`, `HasReservations`, `Contended`.
+        """
         keys = product_key, stock_key = (self._products, "sku", sku), (self._inventory, "sku", sku)
         product, stock = _EXISTS, _EMPTY
         for _ in deadline.tries(_WRITE_TRIES):
@@ -195,9 +200,8 @@ class ProductStore:
             )
             if refused is None:
                 return
-            held = refused[1].item
-            if held and (units := units_from_item(held)):
-                raise HasStock(f"SKU {sku} has {units} in stock; only a product without stock can be deleted")
+            if held := refused[1].item:
+                _check_empty(stock_from_item(held))
             found = dynamodb.batch_get(self._client, keys, deadline)
             if not found:
                 raise NotFound(f"there is no SKU {sku}")
@@ -215,10 +219,10 @@ class ProductStore:
             return cancelled.reasons
         return None
 
-    def _completion(self, stock: Stock) -> tuple[Any, Any]:
+    def _completion(self, stock: Stock, commit: str) -> tuple[Any, Any]:
         """Store `stock` if there is none, and its product exists."""
         product = {"ConditionCheck": self._at(self._products, stock.sku, _EXISTS)}
-        return product, {"Put": self._put(self._inventory, stock_to_item(stock))}
+        return product, {"Put": self._put(self._inventory, stock_to_item(stock, commit))}
 
     def _put(self, table: str, item: Mapping[str, Any]) -> dict[str, Any]:
         request = {"TableName": table, "Item": item, "ConditionExpression": _ABSENT}
@@ -231,6 +235,22 @@ class ProductStore:
         if condition == _EMPTY:
             request["ExpressionAttributeValues"] = {":none": attribute(0)}
         return request
+
+
+def _new_stock(sku: str, at: str) -> Stock:
+    return Stock(sku, 0, at, version=1)
+
+
+def _check_empty(stock: Stock) -> None:
+    """Raises `HasStock`, `HasReservations`."""
+    if stock.quantity:
+        raise HasStock(
+            f"SKU {stock.sku} has {stock.quantity} in stock; only a product without stock can be deleted"
+        )
+    if stock.reserved:
+        raise HasReservations(
+            f"SKU {stock.sku} has {stock.reserved} reserved; only a product without these can be deleted"
+        )
 
 
 def _contended(sku: str) -> Contended:

@@ -91,7 +91,7 @@ class StockStore:
         # the bounds are computed here.
         update = self._update(
             change,
-            "SET quantity = quantity + :delta, updated_at = :now",
+            "quantity + :delta",
             "quantity >= :least AND quantity <= :most",
             {":delta": delta, ":least": max(0, -delta), ":most": MAX_STOCK - max(0, delta)},
         )
@@ -100,14 +100,13 @@ class StockStore:
     def replace(self, change: StockChange, seen: Stock, result: Stock, deadline: Deadline) -> None:
         """Set the stock to `result` if it is still as `seen`, and record the change with its result.
 
-        Raises `NotApplied`, `Contended`.
+        `result` is the next version of `seen`, with another quantity. Raises `NotApplied`, `Contended`.
         """
-        update = self._update(
-            change,
-            "SET quantity = :new, updated_at = :now",
-            "quantity = :seen",
-            {":new": result.quantity, ":seen": seen.quantity},
-        )
+        # Version 1.1, which may run beside this one, changes the quantity and not the version.
+        unchanged, values = "quantity = :seen AND attribute_not_exists(version)", {":seen": seen.quantity}
+        if seen.version:
+            unchanged, values = "quantity = :seen AND version = :version", values | {":version": seen.version}
+        update = self._update(change, ":new", unchanged, values | {":new": result.quantity})
         self._transact(update, self._put(change, result), deadline)
 
     def find_change(self, change_id: str, deadline: Deadline) -> StoredChange | None:
@@ -115,13 +114,13 @@ class StockStore:
         item = dynamodb.get(self._client, self._records, order_key(change_id), deadline)
         return stored_change_from_item(item) if item else None
 
-    def keep_result(self, change: StockChange, result: Stock, deadline: Deadline) -> Stock:
-        """Store `result` in the change's record, unless one is there already; returns the stored one."""
+    def keep_result(self, change_id: str, result: Stock, deadline: Deadline) -> Stock:
+        """Store `result` in a change's record, unless one is there already; returns the stored one."""
         deadline.check()
         with aws_errors():
             kept = self._client.update_item(
                 TableName=self._records,
-                Key=order_key(change.id),
+                Key=order_key(change_id),
                 UpdateExpression="SET answer = if_not_exists(answer, :answer)",
                 ConditionExpression="attribute_exists(order_id)",
                 ExpressionAttributeValues={":answer": attribute(stock_to_text(result))},
@@ -140,15 +139,18 @@ class StockStore:
                 stored_change_from_item(record.item) if record.item else None,
             ) from cancelled
 
-    def _update(self, change: StockChange, expression: str, condition: str, values: dict[str, int]) -> Any:
+    def _update(self, change: StockChange, quantity: str, condition: str, values: dict[str, int]) -> Any:
+        made: dict[str, str | int] = {":now": iso(change.at), ":commit": change.commit, ":one": 1}
         return {
             "Update": {
                 "TableName": self._inventory,
                 "Key": sku_key(change.sku),
-                "UpdateExpression": expression,
+                "UpdateExpression": (
+                    f"SET quantity = {quantity}, updated_at = :now, change = :commit ADD version :one"
+                ),
                 # A SKU that does not exist has no quantity, so it fails every condition on it.
                 "ConditionExpression": condition,
-                "ExpressionAttributeValues": attributes({**values, ":now": iso(change.at)}),
+                "ExpressionAttributeValues": attributes({**values, **made}),
                 "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
             }
         }

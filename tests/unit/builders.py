@@ -21,14 +21,30 @@ def put_product(stage: FakeStage, product: Product) -> None:
     stage.dynamodb.put_item(TableName=stage.tables.product_table, Item=product_to_item(product))
 
 
-def put_stock(stage: FakeStage, sku: str, quantity: int) -> None:
-    item = stock_to_item(Stock(sku, quantity, THEN))
+def make_stock(sku: str, quantity: int, reserved: int = 0, version: int = 1) -> Stock:
+    return Stock(sku, quantity, THEN, reserved, version)
+
+
+def put_stock(stage: FakeStage, sku: str, quantity: int, reserved: int = 0, version: int = 1) -> None:
+    item = stock_to_item(make_stock(sku, quantity, reserved, version), "earlier")
     stage.dynamodb.put_item(TableName=stage.tables.inventory_table, Item=item)
+
+
+def put_old_stock(stage: FakeStage, sku: str, quantity: int) -> None:
+    """Store stock as version 1.1 does."""
+    item: dict[str, Any] = {"quantity": {"N": str(quantity)}, "updated_at": {"S": THEN}}
+    stage.dynamodb.put_item(TableName=stage.tables.inventory_table, Item={"sku": {"S": sku}, **item})
 
 
 def quantity_of(stage: FakeStage, sku: str) -> int | None:
     item = stage.dynamodb.snapshot()[stage.tables.inventory_table].get(sku)
     return int(item["quantity"]["N"]) if item else None
+
+
+def stock_item(stage: FakeStage, sku: str) -> dict[str, Any]:
+    """The stored stock, as plain values."""
+    item = stage.dynamodb.snapshot()[stage.tables.inventory_table][sku]
+    return {name: next(iter(value.values())) for name, value in item.items()}
 
 
 def change_items(stage: FakeStage) -> list[dict[str, Any]]:
@@ -37,14 +53,16 @@ def change_items(stage: FakeStage) -> list[dict[str, Any]]:
     return [{name: next(iter(value.values())) for name, value in item.items()} for item in items]
 
 
-def concurrent_write(stage: FakeStage, sku: str, quantity: int | None) -> Any:
+def concurrent_write(
+    stage: FakeStage, sku: str, quantity: int | None, reserved: int = 0, version: int = 2
+) -> Any:
     """A fault: another caller sets (None: deletes) the stock right before the call."""
 
     def fault(call: Call) -> Any:
         if quantity is None:
             stage.dynamodb.delete_item(TableName=stage.tables.inventory_table, Key={"sku": {"S": sku}})
         else:
-            put_stock(stage, sku, quantity)
+            put_stock(stage, sku, quantity, reserved, version)
         return call.proceed()
 
     return fault

@@ -19,6 +19,9 @@ RESPONSES = {
     errors.AlreadyExists: (409, "ALREADY_EXISTS"),
     errors.InsufficientStock: (409, "INSUFFICIENT_STOCK"),
     errors.QuantityMismatch: (409, "QUANTITY_MISMATCH"),
+    errors.VersionMismatch: (409, "VERSION_MISMATCH"),
+    errors.BelowReserved: (409, "BELOW_RESERVED"),
+    errors.HasReservations: (409, "HAS_RESERVATIONS"),
     errors.HasStock: (409, "HAS_STOCK"),
     errors.StockLimit: (409, "STOCK_LIMIT"),
     errors.IdempotencyKeyReused: (409, "IDEMPOTENCY_KEY_REUSED"),
@@ -52,6 +55,8 @@ def make_error(kind: type[ImsError]) -> ImsError:
         return kind("secret", ["GET", "POST"])
     if issubclass(kind, errors.UnsupportedMediaType):
         return kind("secret", {"Accept": "application/json"})
+    if issubclass(kind, errors.BelowReserved):
+        return kind("secret", 3)
     if issubclass(kind, errors.Refused):
         return kind("secret", "AccessDenied")
     return kind("secret")
@@ -89,6 +94,13 @@ def test_a_new_error_class_gets_the_response_of_its_nearest_ancestor() -> None:
         pass
 
     assert problem_of(Sold("x")).code == "INSUFFICIENT_STOCK"
+
+
+@pytest.mark.parametrize("reserved", [1, 0])
+def test_a_count_below_the_reserved_units_names_them(reserved: int) -> None:
+    body = json.loads(response_to(errors.BelowReserved("x", reserved), "r").body)
+    assert body["reserved"] == reserved
+    assert "reserved" not in json.loads(response_to(errors.InsufficientStock("x"), "r").body)
 
 
 def test_the_allowed_methods_are_listed() -> None:

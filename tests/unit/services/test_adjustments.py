@@ -24,7 +24,15 @@ from chalicelib.store.stock_store import StockStore
 from tests.support.deadlines import at
 from tests.support.engines import Call, Crash, FakeStage, Network, RandomFaults, Scripted, faults
 from tests.support.engines.transactions import cancelled
-from tests.unit.builders import NOW, change_items, concurrent_write, put_stock, quantity_of
+from tests.unit.builders import (
+    NOW,
+    change_items,
+    concurrent_write,
+    put_old_stock,
+    put_stock,
+    quantity_of,
+    stock_item,
+)
 
 KEY = IdempotencyKey("alice", "k-1")
 DEADLINE = at(NOW)
@@ -45,8 +53,32 @@ def only_reason(index: int) -> Any:
 
 def test_an_adjustment_changes_the_stock_and_returns_it(changes: StockChanges, stage: FakeStage) -> None:
     put_stock(stage, "A", 2)
-    assert changes.adjust("A", RECEIVED, DEADLINE) == Stock("A", 7, iso(NOW))
+    assert changes.adjust("A", RECEIVED, DEADLINE) == Stock("A", 7, iso(NOW), version=2)
     assert changes.adjust("A", Adjustment(-7, "LOST"), DEADLINE).quantity == 0
+
+
+def test_an_adjustment_leaves_the_reserved_units_alone(changes: StockChanges, stage: FakeStage) -> None:
+    put_stock(stage, "A", 2, reserved=3, version=6)
+    level = changes.adjust("A", Adjustment(-2, "LOST"), DEADLINE)
+    assert level == Stock("A", 0, iso(NOW), reserved=3, version=7)
+    assert level.on_hand == 3
+
+
+def test_stock_of_version_1_1_is_adjusted_and_counts_its_changes_from_then_on(
+    changes: StockChanges, stage: FakeStage
+) -> None:
+    put_old_stock(stage, "A", 2)
+    assert changes.adjust("A", RECEIVED, DEADLINE) == Stock("A", 7, iso(NOW), version=1)
+    assert changes.adjust("A", RECEIVED, DEADLINE) == Stock("A", 12, iso(NOW), version=2)
+
+
+def test_every_change_has_an_id_of_its_own(changes: StockChanges, stage: FakeStage) -> None:
+    put_stock(stage, "A", 2)
+    for _ in range(2):
+        changes.adjust("A", RECEIVED, DEADLINE)
+    changed = [record["change"] for record in change_items(stage)]
+    assert len(set(changed)) == 2
+    assert stock_item(stage, "A")["change"] in changed
 
 
 def test_an_adjustment_takes_three_calls_and_two_without_a_key(
@@ -69,12 +101,13 @@ def test_an_adjustment_is_recorded(changes: StockChanges, stage: FakeStage) -> N
     assert len(record.pop("fingerprint")) == 64
     assert record == {
         "sku": "A",
+        "change": stock_item(stage, "A")["change"],
         "delta": "5",
         "reason": "RECEIVED",
         "reference": "po-7",
         "created_at": iso(NOW),
         "ttl": str(int((NOW + timedelta(days=90)).timestamp())),
-        "answer": f'{{"sku": "A", "quantity": 7, "updated_at": "{iso(NOW)}"}}',
+        "answer": (f'{{"sku": "A", "quantity": 7, "updated_at": "{iso(NOW)}", "reserved": 0, "version": 2}}'),
     }
 
 
@@ -297,13 +330,17 @@ def test_a_request_with_a_key_counts_once_and_has_one_result_with_any_faults(
     assert sum(map(bool, answers.values())) > 5
 
 
-def test_a_repeat_of_a_request_that_a_later_version_answered_gets_that_answer(
-    changes: StockChanges, stage: FakeStage
+@pytest.mark.parametrize(
+    ("more_fields", "version"), [({}, 0), ({"reserved": 0, "version": 2, "reorder_point": 4}, 2)]
+)
+def test_a_repeat_of_a_request_that_another_version_answered_gets_that_answer(
+    changes: StockChanges, stage: FakeStage, more_fields: dict[str, int], version: int
 ) -> None:
     put_stock(stage, "A", 2)
-    first = changes.adjust("A", RECEIVED, DEADLINE, KEY)
+    changes.adjust("A", RECEIVED, DEADLINE, KEY)
     table = stage.tables.processed_events_table
     (item,) = stage.dynamodb.snapshot()[table].values()
-    later = {"sku": "A", "quantity": 7, "updated_at": iso(NOW), "reserved": 0, "version": 2}
-    stage.dynamodb.put_item(TableName=table, Item={**item, "answer": {"S": json.dumps(later)}})
-    assert changes.adjust("A", RECEIVED, DEADLINE, KEY) == first
+    answer = {"sku": "A", "quantity": 7, "updated_at": iso(NOW), **more_fields}
+    stage.dynamodb.put_item(TableName=table, Item={**item, "answer": {"S": json.dumps(answer)}})
+    again = changes.adjust("A", RECEIVED, DEADLINE, KEY)
+    assert again == Stock("A", 7, iso(NOW), version=version)

@@ -10,7 +10,15 @@ from chalicelib.services.stock_changes import StockChanges
 from chalicelib.store.stock_store import StockStore
 from tests.support.deadlines import at
 from tests.support.engines import Call, FakeStage, Scripted, faults
-from tests.unit.builders import NOW, change_items, concurrent_write, put_stock, quantity_of
+from tests.unit.builders import (
+    NOW,
+    change_items,
+    concurrent_write,
+    put_old_stock,
+    put_stock,
+    quantity_of,
+    stock_item,
+)
 
 KEY = IdempotencyKey("alice", "k-1")
 DEADLINE = at(NOW)
@@ -21,7 +29,7 @@ RECEIVED = Adjustment(5, "RECEIVED", "po-7")
 def test_stock_is_set(changes: StockChanges, stage: FakeStage, expected: int | None) -> None:
     put_stock(stage, "A", 2)
     stage.dynamodb.counts.clear()
-    assert changes.set_quantity("A", 9, DEADLINE, expected) == Stock("A", 9, iso(NOW))
+    assert changes.set_quantity("A", 9, DEADLINE, expected) == Stock("A", 9, iso(NOW), version=2)
     assert quantity_of(stage, "A") == 9
     assert stage.dynamodb.counts == {"get_item": 1, "transact_write_items": 1}
 
@@ -31,7 +39,42 @@ def test_a_setting_is_recorded_with_its_result(changes: StockChanges, stage: Fak
     changes.set_quantity("A", 9, DEADLINE)
     (record,) = change_items(stage)
     assert (record["delta"], record["reason"], record["sku"]) == ("-3", "SET", "A")
-    assert record["answer"] == f'{{"sku": "A", "quantity": 9, "updated_at": "{iso(NOW)}"}}'
+    assert record["change"] == stock_item(stage, "A")["change"]
+    assert record["answer"] == (
+        f'{{"sku": "A", "quantity": 9, "updated_at": "{iso(NOW)}", "reserved": 0, "version": 2}}'
+    )
+
+
+def test_a_setting_leaves_the_reserved_units_alone(changes: StockChanges, stage: FakeStage) -> None:
+    put_stock(stage, "A", 12, reserved=3, version=6)
+    result = changes.set_quantity("A", 9, DEADLINE)
+    assert result == Stock("A", 9, iso(NOW), reserved=3, version=7)
+    assert StockStore(stage.dynamodb, stage.tables).find("A", DEADLINE) == result
+
+
+def test_stock_of_version_1_1_is_set_and_counts_its_changes_from_then_on(
+    changes: StockChanges, stage: FakeStage
+) -> None:
+    put_old_stock(stage, "A", 12)
+    assert [changes.set_quantity("A", 9, DEADLINE).version for _ in range(2)] == [1, 2]
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["version", "no version"])
+def test_a_setting_notices_a_change_of_the_version_alone(
+    changes: StockChanges, stage: FakeStage, script: Scripted, old: bool
+) -> None:
+    (put_old_stock if old else put_stock)(stage, "A", 2)
+    script.by_operation["transact_write_items"] = [concurrent_write(stage, "A", 2, reserved=5, version=8)]
+    assert changes.set_quantity("A", 9, DEADLINE) == Stock("A", 9, iso(NOW), reserved=5, version=9)
+
+
+def test_a_setting_notices_a_change_by_version_1_1(
+    changes: StockChanges, stage: FakeStage, script: Scripted
+) -> None:
+    put_stock(stage, "A", 2, version=6)
+    script.by_operation["transact_write_items"] = [concurrent_write(stage, "A", 4, version=6)]
+    changes.set_quantity("A", 9, DEADLINE)
+    assert change_items(stage)[0]["delta"] == "5"
 
 
 def test_stock_with_another_than_the_expected_quantity_is_not_set(

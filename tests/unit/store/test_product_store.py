@@ -8,19 +8,29 @@ import pytest
 
 from chalicelib.domain.stock import Product, Stock
 from chalicelib.domain.timestamps import iso
-from chalicelib.errors import AlreadyExists, Contended, HasStock, NotFound, Refused, TransactionCancelled
+from chalicelib.errors import (
+    AlreadyExists,
+    Contended,
+    HasReservations,
+    HasStock,
+    NotFound,
+    Refused,
+    TransactionCancelled,
+)
 from chalicelib.store.product_store import ProductStore
 from tests.support.deadlines import at
 from tests.support.engines import Call, FakeStage, Scripted, faults
 from tests.support.engines.errors import Refusal
 from tests.unit.builders import (
     NOW,
-    THEN,
     concurrent_write,
     make_product,
+    make_stock,
+    put_old_stock,
     put_product,
     put_stock,
     quantity_of,
+    stock_item,
 )
 
 if TYPE_CHECKING:
@@ -56,8 +66,18 @@ def products(client: DynamoDBClient, stage: FakeStage) -> ProductStore:
 
 
 def test_a_new_product_has_no_stock(products: ProductStore) -> None:
-    assert products.create(make_product(), DEADLINE) == Stock("A", 0, THEN)
-    assert products.get("A", DEADLINE) == (make_product(), Stock("A", 0, THEN))
+    assert products.create(make_product(), DEADLINE) == make_stock("A", 0)
+    assert products.get("A", DEADLINE) == (make_product(), make_stock("A", 0))
+
+
+def test_stock_of_0_says_which_commit_made_it(products: ProductStore, stage: FakeStage) -> None:
+    products.create(make_product(), DEADLINE)
+    put_halves(stage, "B", "C")
+    products.complete(["B", "C"], DEADLINE)
+    stored = [stock_item(stage, sku) for sku in "ABC"]
+    assert {(item["quantity"], item["reserved"], item["version"]) for item in stored} == {("0", "0", "1")}
+    changed = [item["change"] for item in stored]
+    assert changed[1] == changed[2] != changed[0]
 
 
 def test_a_product_is_created_and_read_in_one_call_each(products: ProductStore, stage: FakeStage) -> None:
@@ -78,7 +98,7 @@ def test_a_product_that_lost_its_stock_is_read_with_a_stock_of_0(
     products: ProductStore, stage: FakeStage
 ) -> None:
     put_halves(stage, "A")
-    assert products.get("A", DEADLINE) == (make_product(), Stock("A", 0, iso(NOW)))
+    assert products.get("A", DEADLINE) == (make_product(), Stock("A", 0, iso(NOW), version=1))
     # A half is mostly one of a creation or deletion under way, so it is read again first. The transaction
     # proves that it is a half.
     assert stage.dynamodb.counts == {"batch_get_item": 2, "transact_write_items": 1}
@@ -128,7 +148,7 @@ def test_many_products_without_stock_get_it_in_one_transaction(
 ) -> None:
     skus = [f"S{number}" for number in range(50)]
     put_halves(stage, *skus)
-    assert products.complete(skus, DEADLINE) == {sku: Stock(sku, 0, iso(NOW)) for sku in skus}
+    assert products.complete(skus, DEADLINE) == {sku: Stock(sku, 0, iso(NOW), version=1) for sku in skus}
     assert stage.dynamodb.counts == {"transact_write_items": 1}
     assert {quantity_of(stage, sku) for sku in skus} == {0}
 
@@ -172,7 +192,7 @@ def test_stocks_that_arrived_are_shown_and_products_that_are_gone_are_not(
     put_product(stage, make_product("A"))
     put_stock(stage, "A", 7)
     stage.dynamodb.counts.clear()
-    assert products.stocks(["A", "B"], DEADLINE) == {"A": Stock("A", 7, THEN)}
+    assert products.stocks(["A", "B"], DEADLINE) == {"A": make_stock("A", 7)}
     assert stage.dynamodb.counts == {"batch_get_item": 1}
 
 
@@ -235,7 +255,7 @@ def test_stock_that_lost_its_product_gets_a_new_one_and_keeps_its_units(
 ) -> None:
     put_stock(stage, "A", 3)
     assert products.create(make_product(), DEADLINE).quantity == 3
-    assert products.get("A", DEADLINE) == (make_product(), Stock("A", 3, THEN))
+    assert products.get("A", DEADLINE) == (make_product(), make_stock("A", 3))
     with pytest.raises(AlreadyExists):
         products.create(make_product(), DEADLINE)
 
@@ -252,7 +272,7 @@ def test_a_product_whose_lost_half_is_deleted_meanwhile_is_created_anew(
 ) -> None:
     put_stock(stage, "A", 0)
     script.by_operation["transact_write_items"] = [Call.proceed, concurrent_write(stage, "A", None)]
-    assert products.create(make_product(), DEADLINE) == Stock("A", 0, THEN)
+    assert products.create(make_product(), DEADLINE) == make_stock("A", 0)
     assert products.get("A", DEADLINE)[0] == make_product()
 
 
@@ -264,7 +284,7 @@ def test_a_product_that_is_created_by_another_call_meanwhile_exists(
     script.by_operation["transact_write_items"] = [Call.proceed, writes(stage, product=other)]
     with pytest.raises(AlreadyExists):
         products.create(make_product(), DEADLINE)
-    assert products.get("A", DEADLINE) == (other, Stock("A", 3, THEN))
+    assert products.get("A", DEADLINE) == (other, make_stock("A", 3))
 
 
 @pytest.mark.parametrize("half", ["product", "stock"])
@@ -293,7 +313,7 @@ def test_units_that_arrive_while_half_a_product_is_deleted_are_kept(
     script.by_operation["transact_write_items"] = [Call.proceed, concurrent_write(stage, "A", 4)]
     with pytest.raises(HasStock, match="4 in stock"):
         products.delete("A", DEADLINE)
-    assert products.get("A", DEADLINE) == (make_product(), Stock("A", 4, THEN))
+    assert products.get("A", DEADLINE) == (make_product(), make_stock("A", 4, version=2))
 
 
 def test_stock_that_comes_and_goes_while_its_product_is_created_is_contention(
@@ -372,6 +392,45 @@ def test_a_product_with_stock_cannot_be_deleted(products: ProductStore, stage: F
     with pytest.raises(HasStock, match="3 in stock"):
         products.delete("A", DEADLINE)
     assert products.get("A", DEADLINE)[1].quantity == 3
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_product_with_reserved_units_cannot_be_deleted(
+    products: ProductStore, stage: FakeStage, half: bool
+) -> None:
+    if not half:
+        put_product(stage, make_product())
+    put_stock(stage, "A", 0, reserved=2)
+    with pytest.raises(HasReservations, match="2 reserved"):
+        products.delete("A", DEADLINE)
+    assert stock_item(stage, "A")["reserved"] == "2"
+
+
+def test_a_product_with_both_has_stock(products: ProductStore, stage: FakeStage) -> None:
+    put_product(stage, make_product())
+    put_stock(stage, "A", 1, reserved=2)
+    with pytest.raises(HasStock):
+        products.delete("A", DEADLINE)
+
+
+def test_units_that_are_reserved_while_a_product_is_deleted_are_kept(
+    products: ProductStore, stage: FakeStage, script: Scripted
+) -> None:
+    put_product(stage, make_product())
+    put_stock(stage, "A", 0)
+    script.by_operation["transact_write_items"] = [concurrent_write(stage, "A", 0, reserved=4)]
+    with pytest.raises(HasReservations):
+        products.delete("A", DEADLINE)
+    assert products.get("A", DEADLINE)[1].reserved == 4
+
+
+def test_a_product_whose_stock_version_1_1_stored_is_deleted(
+    products: ProductStore, stage: FakeStage
+) -> None:
+    put_product(stage, make_product())
+    put_old_stock(stage, "A", 0)
+    products.delete("A", DEADLINE)
+    assert stage.dynamodb.snapshot() == {table: {} for table in stage.dynamodb.tables}
 
 
 def test_a_deletion_succeeds_after_conflicts(products: ProductStore, script: Scripted) -> None:

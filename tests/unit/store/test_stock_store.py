@@ -4,12 +4,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chalicelib.domain.stock import Stock
 from chalicelib.errors import NotFound, Throttled
 from chalicelib.store.stock_store import StockStore
 from tests.support.deadlines import at
 from tests.support.engines import FakeStage, Scripted, faults
-from tests.unit.builders import NOW, THEN, put_stock
+from tests.unit.builders import NOW, make_stock, put_stock
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -25,7 +24,7 @@ def store(client: DynamoDBClient, stage: FakeStage) -> StockStore:
 
 def test_stock_is_found_by_its_sku(store: StockStore, stage: FakeStage) -> None:
     put_stock(stage, "A", 7)
-    assert store.get("A", DEADLINE) == store.find("A", DEADLINE) == Stock("A", 7, THEN)
+    assert store.get("A", DEADLINE) == store.find("A", DEADLINE) == make_stock("A", 7)
 
 
 def test_an_unknown_sku_is_not_found(store: StockStore) -> None:
@@ -37,7 +36,7 @@ def test_an_unknown_sku_is_not_found(store: StockStore) -> None:
 def test_only_existing_levels_are_returned(store: StockStore, stage: FakeStage) -> None:
     put_stock(stage, "A", 1)
     put_stock(stage, "B", 2)
-    assert store.levels(["B", "C", "A"], DEADLINE) == {"A": Stock("A", 1, THEN), "B": Stock("B", 2, THEN)}
+    assert store.levels(["B", "C", "A"], DEADLINE) == {"A": make_stock("A", 1), "B": make_stock("B", 2)}
 
 
 def test_no_skus_make_no_call(store: StockStore, stage: FakeStage) -> None:
