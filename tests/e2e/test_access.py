@@ -45,6 +45,7 @@ def test_health_needs_no_token(clients: Clients) -> None:
         ("GET", "/inventory/A"),
         ("PUT", "/inventory/A"),
         ("POST", "/inventory/A/adjustments"),
+        ("POST", "/inventory/A/counts"),
         ("GET", "/reservations/A"),
     ],
 )
@@ -89,6 +90,7 @@ def test_a_read_token_allows_reads_only(reader: Api) -> None:
         ("DELETE", "/products/A"),
         ("PUT", "/inventory/A"),
         ("POST", "/inventory/A/adjustments"),
+        ("POST", "/inventory/A/counts"),
     ):
         assert_problem(reader.call(method, path, {}), 403, "FORBIDDEN")
 
@@ -112,6 +114,7 @@ def test_an_unknown_route_is_404(writer: Api, path: str) -> None:
         ("PUT", "/inventory/check", {"POST"}),
         ("PATCH", "/inventory/A", {"GET", "HEAD", "PUT"}),
         ("GET", "/inventory/A/adjustments", {"POST"}),
+        ("PUT", "/inventory/A/counts", {"POST"}),
         ("DELETE", "/reservations/A", {"GET", "HEAD"}),
         ("OPTIONS", "/products", {"GET", "HEAD", "POST"}),
     ],

@@ -21,7 +21,7 @@ def adjust(writer: Api, sku: str, delta: Any, key: str = "", **body: Any) -> Rep
 def quantity(reader: Api, sku: str) -> int:
     reply = reader.call("GET", f"/inventory/{sku}")
     assert reply.status == 200
-    assert set(reply.body) == {"sku", "quantity", "updated_at"}
+    assert set(reply.body) == {"sku", "quantity", "reserved", "on_hand", "version", "updated_at"}
     return int(reply.body["quantity"])
 
 
@@ -61,6 +61,16 @@ def test_stock_is_set_if_it_has_the_expected_quantity(writer: Api, product: Make
     assert (changed.status, changed.body["quantity"]) == (200, 9)
     again = writer.call("PUT", f"/inventory/{sku}", {"quantity": 9, "expected_quantity": 7})
     assert_problem(again, 409, "QUANTITY_MISMATCH")
+
+
+def test_a_count_sets_what_is_on_hand(writer: Api, product: Make) -> None:
+    sku = product(7)
+    version = writer.call("GET", f"/inventory/{sku}").body["version"]
+    body = {"counted": 9, "expected_version": version}
+    counted = writer.call("POST", f"/inventory/{sku}/counts", body)
+    assert (counted.status, counted.body["difference"], counted.body["on_hand"]) == (200, 2, 9)
+    again = writer.call("POST", f"/inventory/{sku}/counts", body)
+    assert_problem(again, 409, "VERSION_MISMATCH")
 
 
 @pytest.mark.parametrize("bad", [1.0, "1", True, None, -1, 10**12 + 1])

@@ -38,6 +38,9 @@ WRITES: dict[str, Callable[[RestClient], Response]] = {
     "POST /inventory/{sku}/adjustments": lambda rest: rest.post(
         "/inventory/A/adjustments", ADJUSTMENT, Idempotency_Key="k-1"
     ),
+    "POST /inventory/{sku}/counts": lambda rest: rest.post(
+        "/inventory/A/counts", {"counted": 3}, Idempotency_Key="k-2"
+    ),
 }
 WITHOUT_KEY = "POST /inventory/{sku}/adjustments without a key"
 

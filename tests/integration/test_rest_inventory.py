@@ -9,6 +9,7 @@ from chalicelib import bootstrap
 from chalicelib.domain.reservation import AnswerType, Operation, Outcome, Reservation
 from chalicelib.store.items import reservation_to_item
 from local.stage import Stage
+from tests.support.reserving import reserve
 from tests.support.rest import Response, RestClient
 
 THREADS = 8
@@ -40,7 +41,14 @@ def changes(stage: Stage) -> list[int]:
 def test_stock_is_set_and_returned(rest: RestClient, lamp: str) -> None:
     response = rest.put(lamp, {"quantity": 7, "expected_quantity": 100})
     assert response.status == 200
-    assert response.json == {"sku": "LAMP", "quantity": 7, "updated_at": response.json["updated_at"]}
+    assert response.json == {
+        "sku": "LAMP",
+        "quantity": 7,
+        "reserved": 0,
+        "on_hand": 7,
+        "version": 3,
+        "updated_at": response.json["updated_at"],
+    }
     assert rest.get(lamp).json == response.json
 
 
@@ -76,8 +84,86 @@ def test_an_unknown_sku_is_not_found_by_any_call(rest: RestClient) -> None:
         rest.put("/inventory/NONE", {"quantity": 1}, Idempotency_Key="k"),
         rest.post("/inventory/NONE/adjustments", {"delta": 1, "reason": "RECEIVED"}),
         rest.post("/inventory/NONE/adjustments", {"delta": 1, "reason": "RECEIVED"}, Idempotency_Key="k"),
+        rest.post("/inventory/NONE/counts", {"counted": 1}),
+        rest.post("/inventory/NONE/counts", {"counted": 1}, Idempotency_Key="k"),
     ]
-    assert [(response.status, response.code) for response in responses] == [(404, "NOT_FOUND")] * 5
+    assert [(response.status, response.code) for response in responses] == [(404, "NOT_FOUND")] * 7
+
+
+def test_a_count_sets_what_is_on_hand(rest: RestClient, stage: Stage, lamp: str) -> None:
+    assert reserve(stage, "LAMP", 30)
+    counted = rest.post(f"{lamp}/counts", {"counted": 90, "expected_version": 3, "reference": "shelf 9"})
+    assert (counted.status, counted.json.pop("difference")) == (200, -10)
+    assert counted.json == {
+        "sku": "LAMP",
+        "quantity": 60,
+        "reserved": 30,
+        "on_hand": 90,
+        "version": 4,
+        "updated_at": counted.json["updated_at"],
+    }
+    assert rest.get(lamp).json == counted.json
+    assert changes(stage) == [-10, 100] or changes(stage) == [100, -10]
+
+
+def test_a_count_without_a_difference_says_so(rest: RestClient, lamp: str) -> None:
+    counted = rest.post(f"{lamp}/counts", {"counted": 100})
+    assert (counted.json["difference"], counted.json["quantity"], counted.json["version"]) == (0, 100, 3)
+
+
+def test_a_count_below_what_is_reserved_changes_nothing(rest: RestClient, stage: Stage, lamp: str) -> None:
+    assert reserve(stage, "LAMP", 30)
+    refused = rest.post(f"{lamp}/counts", {"counted": 29})
+    assert (refused.status, refused.code, refused.json["reserved"]) == (409, "BELOW_RESERVED", 30)
+    assert quantity(rest, lamp) == 70
+    assert rest.post(f"{lamp}/counts", {"counted": 30}).json["quantity"] == 0
+
+
+def test_a_count_of_another_version_changes_nothing(rest: RestClient, lamp: str) -> None:
+    refused = rest.post(f"{lamp}/counts", {"counted": 5, "expected_version": 1})
+    assert (refused.status, refused.code) == (409, "VERSION_MISMATCH")
+    assert quantity(rest, lamp) == 100
+
+
+@pytest.mark.parametrize(
+    ("field", "bad"),
+    [
+        ("counted", -1),
+        ("counted", 10**12 + 1),
+        ("counted", 1.5),
+        ("counted", "1"),
+        ("counted", None),
+        ("expected_version", -1),
+        ("expected_version", "2"),
+        ("expected_version", None),
+        ("reference", ""),
+        ("reference", 7),
+        ("quantity", 5),
+    ],
+)
+def test_an_invalid_field_of_a_count_is_named(rest: RestClient, lamp: str, field: str, bad: Any) -> None:
+    refused = rest.post(f"{lamp}/counts", {"counted": 5, field: bad})
+    assert (refused.status, refused.code, refused.fields) == (400, "VALIDATION_ERROR", [field])
+    assert quantity(rest, lamp) == 100
+
+
+def test_a_count_gives_a_product_that_lost_its_stock_a_new_one(
+    rest: RestClient, stage: Stage, lamp: str
+) -> None:
+    stage.dynamodb.delete_item(TableName=stage.tables.inventory_table, Key={"sku": {"S": "LAMP"}})
+    counted = rest.post(f"{lamp}/counts", {"counted": 5, "expected_version": 1})
+    assert (counted.json["quantity"], counted.json["difference"], counted.json["version"]) == (5, 5, 2)
+
+
+def test_a_repeated_count_gets_the_first_response(rest: RestClient, stage: Stage, lamp: str) -> None:
+    def ask(counted: int = 90) -> Response:
+        return rest.post(f"{lamp}/counts", {"counted": counted, "expected_version": 2}, Idempotency_Key="k")
+
+    first = ask()
+    rest.post(f"{lamp}/adjustments", {"delta": 5, "reason": "RECEIVED"})
+    assert (ask().status, ask().json) == (200, first.json)
+    assert ask(89).code == "IDEMPOTENCY_KEY_REUSED"
+    assert (first.json["difference"], quantity(rest, lamp)) == (-10, 95)
 
 
 def test_a_check_reports_the_whole_and_each_sku(rest: RestClient, lamp: str) -> None:
@@ -203,6 +289,51 @@ def test_concurrent_settings_and_adjustments_are_never_lost(
     assert len(changes(stage)) == 1 + sum(response.status == 200 for response in responses)
 
 
+def test_counts_lose_nothing_while_stock_is_adjusted_and_reserved(
+    rest: RestClient, stage: Stage, lamp: str
+) -> None:
+    moved: list[int] = []
+
+    def either(number: int) -> Response | None:
+        if number % 4 == 0:
+            return rest.post(f"{lamp}/counts", {"counted": 80 + number})
+        if number % 4 == 1:
+            units = 3 if number % 8 == 1 else -1
+            if reserve(stage, "LAMP", units):
+                moved.append(units)
+            return None
+        return rest.post(f"{lamp}/adjustments", {"delta": number - 20 or 1, "reason": "CORRECTION"})
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        responses = [response for response in threads.map(either, range(48)) if response]
+    assert {response.status for response in responses} <= {200, 503}
+    made = [response for response in responses if response.status == 200]
+    assert any("difference" in response.json for response in made)
+    level = rest.get(lamp).json
+    assert level["on_hand"] == sum(changes(stage))
+    assert (level["reserved"], level["quantity"]) == (sum(moved), level["on_hand"] - sum(moved))
+    # The creation and the first setting, then each change once.
+    assert level["version"] == 2 + len(made) + len(moved)
+    for response in made:
+        assert response.json["on_hand"] == response.json["quantity"] + response.json["reserved"]
+
+
+def test_every_change_and_its_stock_name_the_same_commit(rest: RestClient, stage: Stage, lamp: str) -> None:
+    calls = (
+        lambda: rest.put(lamp, {"quantity": 5}),
+        lambda: rest.post(f"{lamp}/adjustments", {"delta": 5, "reason": "RECEIVED"}),
+        lambda: rest.post(f"{lamp}/counts", {"counted": 5}),
+    )
+    seen = set()
+    for call in calls:
+        assert call().status == 200
+        (stock,) = stage.dynamodb.scan(TableName=stage.tables.inventory_table)["Items"]
+        records = stage.dynamodb.scan(TableName=stage.tables.processed_events_table)["Items"]
+        assert stock["change"] in [record["change"] for record in records]
+        seen.add(stock["change"]["S"])
+    assert len(seen) == len(calls)
+
+
 def test_one_of_many_callers_who_expect_the_same_quantity_sets_it(rest: RestClient, lamp: str) -> None:
     responses = concurrently(8, lambda n: rest.put(lamp, {"quantity": n, "expected_quantity": 100}))
     assert sorted(response.status for response in responses) == [200] + [409] * 7
@@ -210,7 +341,7 @@ def test_one_of_many_callers_who_expect_the_same_quantity_sets_it(rest: RestClie
     assert rest.get(lamp).json == winner.json
 
 
-@pytest.mark.parametrize("call", ["adjust", "set"])
+@pytest.mark.parametrize("call", ["adjust", "set", "count"])
 def test_concurrent_repeats_change_the_stock_once_and_get_the_same_response(
     rest: RestClient, stage: Stage, lamp: str, call: str
 ) -> None:
@@ -219,6 +350,8 @@ def test_concurrent_repeats_change_the_stock_once_and_get_the_same_response(
         if call == "adjust":
             body: dict[str, Any] = {"delta": -20, "reason": "LOST"}
             return rest.post(f"{lamp}/adjustments", body, Idempotency_Key=key)
+        if call == "count":
+            return rest.post(f"{lamp}/counts", {"counted": 80 - 20 * int(key)}, Idempotency_Key=key)
         body = {"quantity": 80 - 20 * int(key)}
         return rest.put(lamp, body, Idempotency_Key=key)
 

@@ -6,9 +6,11 @@ import pytest
 
 from chalicelib.store.product_store import ProductStore
 from local.stage import Stage
+from tests.support.reserving import reserve
 from tests.support.rest import Response, RestClient, all_pages
 
 PRODUCT = {"sku": "A-1", "name": "Ä lamp 💡", "price": 10.99}
+NO_STOCK = {"quantity": 0, "reserved": 0, "on_hand": 0, "version": 1}
 
 
 def test_a_new_product_has_no_stock(rest: RestClient) -> None:
@@ -18,14 +20,14 @@ def test_a_new_product_has_no_stock(rest: RestClient) -> None:
     assert made.json == PRODUCT | {
         "description": None,
         "image_url": None,
-        "quantity": 0,
+        **NO_STOCK,
         "created_at": made.json["created_at"],
         "updated_at": made.json["created_at"],
     }
     assert rest.get("/products/A-1").json == made.json
     assert rest.get("/inventory/A-1").json == {
         "sku": "A-1",
-        "quantity": 0,
+        **NO_STOCK,
         "updated_at": made.json["created_at"],
     }
 
@@ -73,6 +75,8 @@ def test_a_change_touches_only_the_fields_that_it_names(rest: RestClient) -> Non
         "price": 3,
         "description": None,
         "quantity": 5,
+        "on_hand": 5,
+        "version": 2,
         "updated_at": changed.json["updated_at"],
     }
     assert changed.json["updated_at"] >= made.json["updated_at"]
@@ -220,6 +224,33 @@ def test_stock_that_lost_its_product_gets_a_new_one(rest: RestClient, stage: Sta
     assert rest.get("/products/A-1").json == made.json
 
 
+def test_stock_of_version_1_1_is_shown_as_what_it_means(rest: RestClient, stage: Stage) -> None:
+    rest.post("/products", PRODUCT)
+    item = {"sku": {"S": "A-1"}, "quantity": {"N": "4"}, "updated_at": {"S": "then"}}
+    stage.dynamodb.put_item(TableName=stage.tables.inventory_table, Item=item)
+    level = {"sku": "A-1", "quantity": 4, "reserved": 0, "on_hand": 4, "version": 0, "updated_at": "then"}
+    assert rest.get("/inventory/A-1").json == level
+    assert rest.get("/inventory").json["items"] == [level]
+    assert rest.get("/products/A-1").json["version"] == 0
+    assert rest.put("/inventory/A-1", {"quantity": 0}).json["version"] == 1
+    stage.dynamodb.put_item(TableName=stage.tables.inventory_table, Item=item | {"quantity": {"N": "0"}})
+    assert rest.delete("/products/A-1").status == 204
+
+
+def test_reserved_units_are_shown_and_kept_from_deletion(rest: RestClient, stage: Stage) -> None:
+    rest.post("/products", PRODUCT)
+    rest.put("/inventory/A-1", {"quantity": 3})
+    assert reserve(stage, "A-1", 3)
+    shown = {"quantity": 0, "reserved": 3, "on_hand": 3, "version": 3}
+    (listed,) = rest.get("/products", include_inventory="true").json["items"]
+    changed = rest.patch("/products/A-1", {"price": 3})
+    for document in (rest.get("/products/A-1").json, listed, changed.json, rest.get("/inventory/A-1").json):
+        assert {name: document[name] for name in shown} == shown
+    refused = rest.delete("/products/A-1")
+    assert (refused.status, refused.code) == (409, "HAS_RESERVATIONS")
+    assert rest.get("/products/A-1").status == 200
+
+
 def test_half_a_product_without_units_can_be_deleted(rest: RestClient, stage: Stage) -> None:
     for table in (stage.tables.product_table, stage.tables.inventory_table):
         rest.post("/products", PRODUCT)
@@ -273,8 +304,9 @@ def test_pages_show_every_product_once(rest: RestClient, limit: int) -> None:
 def test_a_listing_shows_stock_only_when_asked(rest: RestClient) -> None:
     rest.post("/products", PRODUCT)
     rest.put("/inventory/A-1", {"quantity": 4})
-    assert "quantity" not in rest.get("/products").json["items"][0]
-    assert "quantity" not in rest.get("/products", include_inventory="false").json["items"][0]
+    for parameters in ({}, {"include_inventory": "false"}):
+        (item,) = rest.get("/products", **parameters).json["items"]
+        assert not NO_STOCK.keys() & item.keys()
     (item,) = rest.get("/products", include_inventory="true").json["items"]
     assert item == rest.get("/products/A-1").json
 

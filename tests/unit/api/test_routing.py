@@ -78,6 +78,7 @@ def test_every_field_of_a_request_is_marked_with_its_part() -> None:
         ("/inventory/check", "POST"),
         ("/inventory/A", "GET, HEAD, PUT"),
         ("/inventory/A/adjustments", "POST"),
+        ("/inventory/A/counts", "POST"),
         ("/reservations/o-1", "GET, HEAD"),
         ("/health", "GET, HEAD"),
     ],
@@ -230,6 +231,7 @@ def test_a_body_with_invalid_encoding_is_refused(rest: RestClient) -> None:
         ("PUT", "/inventory/A"),
         ("POST", "/inventory/check"),
         ("POST", "/inventory/A/adjustments"),
+        ("POST", "/inventory/A/counts"),
     ],
 )
 def test_every_call_with_a_body_validates_it_strictly(rest: RestClient, method: str, path: str) -> None:
@@ -269,6 +271,7 @@ bodies = st.binary(max_size=100) | st.recursive(
             ("PUT", "/inventory/A"),
             ("POST", "/inventory/check"),
             ("POST", "/inventory/A/adjustments"),
+            ("POST", "/inventory/A/counts"),
         ]
     ),
     bodies,
@@ -388,6 +391,7 @@ class TestHeaders:
         [
             ("PUT", "/inventory/A", {"quantity": 9}),
             ("POST", "/inventory/A/adjustments", {"delta": 1, "reason": "RECEIVED"}),
+            ("POST", "/inventory/A/counts", {"counted": 9}),
         ],
     )
     def test_different_keys_in_one_request_are_refused(

@@ -10,6 +10,7 @@ from chalicelib.contracts.requests import (
     AdjustStock,
     ChangeProduct,
     CheckAvailability,
+    CountStock,
     CreateProduct,
     ListProducts,
     ListStock,
@@ -201,6 +202,43 @@ def test_an_invalid_adjustment_is_refused(field: str, value: Any) -> None:
     assert faults(AdjustStock, {"sku": "A", "body": body}).keys() == {field}
 
 
+@pytest.mark.parametrize("value", ["1", 1.0, Decimal("1.0"), True, None, -1, 10**12 + 1, 10**40, [], {}])
+def test_what_was_counted_is_a_whole_number_within_bounds(value: Any) -> None:
+    assert faults(CountStock, {"sku": "A", "body": {"counted": value}}).keys() == {"counted"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("expected_version", -1),
+        ("expected_version", "1"),
+        ("expected_version", 1.0),
+        ("expected_version", True),
+        ("expected_version", None),
+        ("reference", ""),
+        ("reference", "a\nb"),
+        ("reference", "x" * 257),
+        ("reference", None),
+        ("reason", "LOST"),
+        ("quantity", 1),
+    ],
+)
+def test_an_invalid_field_of_a_count_is_named(field: str, value: Any) -> None:
+    assert faults(CountStock, {"sku": "A", "body": {"counted": 1, field: value}}).keys() == {field}
+
+
+def test_a_count_names_what_was_counted() -> None:
+    assert faults(CountStock, {"sku": "A", "body": {"expected_version": 1}}).keys() == {"counted"}
+
+
+@pytest.mark.parametrize("counted", [0, 10**12])
+@pytest.mark.parametrize("version", [0, 10**15])
+def test_a_count_may_equal_its_bounds(counted: int, version: int) -> None:
+    asked = parse(CountStock, {"sku": "A", "body": {"counted": counted, "expected_version": version}})
+    assert (asked.body.counted, asked.body.expected_version) == (counted, version)
+    assert asked.repeatable
+
+
 @pytest.mark.parametrize("key", ["", " ", "k k", "x" * 129, "ä", "\x7f"])
 def test_an_idempotency_key_is_visible_ascii(key: str) -> None:
     parts = {"sku": "A", "Idempotency-Key": key, "body": {"quantity": 1}}
@@ -287,6 +325,8 @@ names = st.sampled_from(
         "items",
         "quantity",
         "expected_quantity",
+        "counted",
+        "expected_version",
         "delta",
         "reason",
     ]
@@ -294,7 +334,7 @@ names = st.sampled_from(
 
 
 @given(
-    st.sampled_from([CreateProduct, ChangeProduct, SetStock, AdjustStock, CheckAvailability]),
+    st.sampled_from([CreateProduct, ChangeProduct, SetStock, AdjustStock, CountStock, CheckAvailability]),
     json_values | st.dictionaries(names | st.text(), json_values),
     st.text(),
 )
