@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 KEYS: Final = ("sku", "order_id", "id")
-STOCK_BYTES: Final = 80
-"""The size of an item of InventoryTable: `sku`, `quantity`, `updated_at` with their names; far below 1 KB."""
+STOCK_BYTES: Final = 160
+"""The size of an item of InventoryTable, with the names of its attributes; far below 1 KB."""
 
 Call = tuple[str, str, dict[str, Any]]
 """(service, operation, parameters)"""

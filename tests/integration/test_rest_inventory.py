@@ -103,7 +103,7 @@ def test_a_count_sets_what_is_on_hand(rest: RestClient, stage: Stage, lamp: str)
         "updated_at": counted.json["updated_at"],
     }
     assert rest.get(lamp).json == counted.json
-    assert changes(stage) == [-10, 100] or changes(stage) == [100, -10]
+    assert sorted(changes(stage)) == [-10, 100]
 
 
 def test_a_count_without_a_difference_says_so(rest: RestClient, lamp: str) -> None:
@@ -319,14 +319,14 @@ def test_counts_lose_nothing_while_stock_is_adjusted_and_reserved(
 
 
 def test_every_change_and_its_stock_name_the_same_commit(rest: RestClient, stage: Stage, lamp: str) -> None:
-    calls = (
-        lambda: rest.put(lamp, {"quantity": 5}),
-        lambda: rest.post(f"{lamp}/adjustments", {"delta": 5, "reason": "RECEIVED"}),
-        lambda: rest.post(f"{lamp}/counts", {"counted": 5}),
-    )
+    calls: list[tuple[str, str, Any]] = [
+        ("PUT", lamp, {"quantity": 5}),
+        ("POST", f"{lamp}/adjustments", {"delta": 5, "reason": "RECEIVED"}),
+        ("POST", f"{lamp}/counts", {"counted": 5}),
+    ]
     seen = set()
     for call in calls:
-        assert call().status == 200
+        assert rest.call(*call).status == 200
         (stock,) = stage.dynamodb.scan(TableName=stage.tables.inventory_table)["Items"]
         records = stage.dynamodb.scan(TableName=stage.tables.processed_events_table)["Items"]
         assert stock["change"] in [record["change"] for record in records]
