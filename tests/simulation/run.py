@@ -19,6 +19,7 @@ from chalicelib.domain.timestamps import iso
 from chalicelib.domain.writes import OweAnswers
 from chalicelib.services import stock_changes
 from chalicelib.services.stock_changes import StockChanges
+from chalicelib.store import product_store
 from chalicelib.store.items import owed_to_item
 from chalicelib.store.product_store import ProductStore
 from chalicelib.store.stock_store import StockStore
@@ -59,8 +60,10 @@ def run(scenario: Scenario) -> History:
     stage.dynamodb.history, stage.sqs.history = MirroredHistory(timeline), MirroredHistory(timeline)
     simulation = Simulation(scenario, Scheduler(stage.clock), stage, timeline)
     rng = scenario.rng("deliveries")
+    ids = (UUID(int=n) for n in count())
     with (
-        mock.patch.object(stock_changes, "uuid4", side_effect=(UUID(int=n) for n in count())),
+        mock.patch.object(stock_changes, "uuid4", side_effect=ids),
+        mock.patch.object(product_store, "uuid4", side_effect=ids),
         # Most histories have few orders; smaller parts and pages let them have several, too.
         mock.patch.object(delivery, "MAX_ENTRIES", rng.choice((1, 2, 10))),
         mock.patch.object(delivery, "IN_PROGRESS", rng.choice((1, 2, 16))),
