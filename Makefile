@@ -42,7 +42,7 @@ test: venv ## run all tests, with coverage
 	AWS_CALLS=all $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --cov --cov-report=term
 
 .PHONY: faults
-faults: venv ## test the consumer and the REST API under each kind of fault (about 15 minutes)
+faults: venv ## test the consumer and the REST API under each kind of fault (about 25 minutes)
 	$(BIN)/python -m pytest tests/faults -m "faults or not faults"
 
 .PHONY: simulate
@@ -111,8 +111,12 @@ $(CHECKOV)/installed: deploy/checkov.txt | venv
 aws-calls: venv ## record which AWS calls each function makes
 	AWS_CALLS=write $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope tests/integration
 
+.PHONY: migrate
+migrate: venv ## bring the records of the stage in the environment into today's form; DRY_RUN=1 only counts them
+	@$(BIN)/python -m deploy.migrate $(if $(filter 1,$(DRY_RUN)),--dry-run)
+
 .PHONY: stage-env
-stage-env: ## print the deployed stage's environment, for `make e2e`
+stage-env: ## print the deployed stage's environment, for `make e2e` and `make migrate`
 	@terraform -chdir=terraform output -json environment | \
 		$(PYTHON) -c 'import json, sys; [print(f"{k}={v}") for k, v in json.load(sys.stdin).items()]'
 

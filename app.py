@@ -9,7 +9,8 @@ from chalicelib.api import inventory, products, reservations
 from chalicelib.api.routing import Call, Reply, Router
 from chalicelib.contracts import requests, responses
 from chalicelib.handlers import authorizer as token_authorizer
-from chalicelib.handlers import inventory_queue, outbox
+from chalicelib.handlers import inventory_queue
+from chalicelib.handlers import sweep as scheduled_sweep
 
 # The application logs for itself; Chalice's handler would print each line again.
 app = Chalice(app_name="ims", configure_logs=False)
@@ -31,8 +32,8 @@ def on_sqs_message(event: SQSEvent) -> dict[str, Any]:
 # Terraform sets the schedule: Chalice's own would give its rule the same name in every stage.
 @app.lambda_function(name="sweep")
 def sweep(_event: dict[str, Any], context: Any) -> None:
-    """Send the answers that are still in the outbox."""
-    outbox.handle(context, bootstrap.sweep())
+    """End the holds that are due, and send the answers that are still in the outbox."""
+    scheduled_sweep.handle(context, bootstrap.hold_sweep(), bootstrap.sweep())
 
 
 route = Router(app, authorizer)
@@ -92,6 +93,12 @@ def set_stock(call: Call[requests.SetStock]) -> responses.Stock:
     return inventory.set_quantity(call, bootstrap.stock_changes(), bootstrap.products())
 
 
+@route("PATCH", "/inventory/{sku}", takes=requests.SetReorderPoint, gives=responses.Stock)
+def set_reorder_point(call: Call[requests.SetReorderPoint]) -> responses.Stock:
+    """Set the reorder point of a SKU, or clear it."""
+    return inventory.set_reorder_point(call, bootstrap.stock(), bootstrap.products())
+
+
 @route("POST", "/inventory/{sku}/adjustments", takes=requests.AdjustStock, gives=responses.Stock)
 def adjust_stock(call: Call[requests.AdjustStock]) -> responses.Stock:
     """Add to the stock of a SKU, or take from it."""
@@ -104,10 +111,40 @@ def count_stock(call: Call[requests.CountStock]) -> responses.Count:
     return inventory.count(call, bootstrap.stock_changes(), bootstrap.products())
 
 
+@route("POST", "/reservations", takes=requests.ReserveOrder, gives=responses.Reservation, status=201)
+def reserve_order(call: Call[requests.ReserveOrder]) -> Reply:
+    """Reserve stock for an order."""
+    return reservations.reserve(call, bootstrap.orders())
+
+
 @route("GET", "/reservations/{order_id}", takes=requests.OneOrder, gives=responses.Reservation)
 def get_reservation(call: Call[requests.OneOrder]) -> responses.Reservation:
     """Tell what became of an order."""
     return reservations.get(call, bootstrap.orders())
+
+
+@route("POST", "/reservations/{order_id}/confirm", takes=requests.OneOrder, gives=responses.Reservation)
+def confirm_order(call: Call[requests.OneOrder]) -> responses.Reservation:
+    """Make a hold firm."""
+    return reservations.confirm(call, bootstrap.orders())
+
+
+@route("POST", "/reservations/{order_id}/extend", takes=requests.ExtendOrder, gives=responses.Reservation)
+def extend_order(call: Call[requests.ExtendOrder]) -> responses.Reservation:
+    """Move the end of a hold."""
+    return reservations.extend(call, bootstrap.orders())
+
+
+@route("POST", "/reservations/{order_id}/fulfill", takes=requests.FulfillOrder, gives=responses.Reservation)
+def fulfill_order(call: Call[requests.FulfillOrder]) -> responses.Reservation:
+    """Report that an order, or a part of it, was shipped."""
+    return reservations.fulfill(call, bootstrap.orders())
+
+
+@route("POST", "/reservations/{order_id}/release", takes=requests.ReleaseOrder, gives=responses.Reservation)
+def release_order(call: Call[requests.ReleaseOrder]) -> responses.Reservation:
+    """Give the stock of an order, or of a part of it, back."""
+    return reservations.release(call, bootstrap.orders())
 
 
 @route("GET", "/health", gives=responses.Health, needs_token=False)

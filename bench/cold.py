@@ -14,6 +14,7 @@ from collections import defaultdict
 from statistics import median
 from typing import Final
 
+from bench.goals import at_most, verdicts
 from bench.output import arguments, machine, write
 from bench.tables import table
 from local import environment
@@ -84,7 +85,8 @@ def main() -> None:
         case: (median(ms for ms, _ in all_), median(mb for _, mb in all_)) for case, all_ in laps.items()
     }
     spent = {package: median(times) for package, times in packages.items()}
-    print(show(cases, spent), machine(), sep="\n\n")
+    goals = at_most("CPU ms of `import app`", 180, [(cases["import app"][0], "cold start")])
+    print(show(cases, spent), verdicts(goals), machine(), sep="\n\n")
     write(options.out, "cold", {"cases": cases, "packages": spent})
 
 

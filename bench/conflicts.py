@@ -15,6 +15,8 @@ from typing import Any
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
+from bench.units import KEYS
+
 _ERROR = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException"
 
 
@@ -73,7 +75,7 @@ class Conflicts:
 def _key(action: dict[str, Any]) -> str:
     (request,) = action.values()
     key = request.get("Key") or request["Item"]
-    return str(key["sku" if "sku" in key else "order_id"]["S"])
+    return str(next(key[name]["S"] for name in KEYS if name in key))
 
 
 def _conflict_response(url: str, keys: list[str], conflicting: set[str]) -> AWSResponse:

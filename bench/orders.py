@@ -66,11 +66,16 @@ def stock(row: Row) -> Iterator[tuple[str, int]]:
 
 def half_of(bodies: Sequence[str]) -> dict[str, int]:
     """Half of the units that `bodies` order of each SKU, rounded up."""
+    return {name: (units + 1) // 2 for name, units in ordered(bodies).items()}
+
+
+def ordered(bodies: Sequence[str]) -> dict[str, int]:
+    """The units that `bodies` order of each SKU."""
     asked: dict[str, int] = {}
     for body in bodies:
         for line in json.loads(body)["items"]:
             asked[line["sku"]] = asked.get(line["sku"], 0) + line["quantity"]
-    return {name: (units + 1) // 2 for name, units in asked.items()}
+    return asked
 
 
 class Orders:

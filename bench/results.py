@@ -1,15 +1,18 @@
-"""Computes medians over the rounds, and whether the goals are met."""
+"""Computes medians over the rounds, and whether the goals of consumers are met."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
+from bench.changes import ChangeRow
+from bench.goals import Goal, Value, at_least, at_most
 from bench.meter import Lap
-from bench.orders import Level, Row
+from bench.orders import Level, Row, Spread
 from bench.race import ROUND
+from bench.tables import title
 from bench.units import Units
 
 
@@ -55,7 +58,7 @@ def result(row: Row, laps: Mapping[str, Sequence[tuple[Lap, Units]]]) -> Result:
     }
     return Result(
         row,
-        {name: _score(runs) for name, runs in laps.items()},
+        {name: score(runs) for name, runs in laps.items()},
         to_usual=ratios["usual"],
         to_threads=ratios["threads"],
         to_powertools=ratios["powertools"],
@@ -63,7 +66,8 @@ def result(row: Row, laps: Mapping[str, Sequence[tuple[Lap, Units]]]) -> Result:
     )
 
 
-def _score(runs: Sequence[tuple[Lap, Units]]) -> Score:
+def score(runs: Sequence[tuple[Lap, Units]]) -> Score:
+    """The medians of the laps of a contestant."""
     return Score(
         orders_per_second=ROUND / median(lap.seconds for lap, _ in runs),
         calls=median(lap.requests for lap, _ in runs) / ROUND,
@@ -75,40 +79,66 @@ def _score(runs: Sequence[tuple[Lap, Units]]) -> Score:
 
 
 @dataclass(frozen=True, slots=True)
-class Goal:
-    """A goal: its bound, the worst value, and the row of the worst value."""
+class ChangeResult:
+    """The scores of one row of changes, and our changes per second, divided by those of the usual way."""
 
-    text: str
-    bound: float
-    worst: float
-    row: Row
+    row: ChangeRow
+    scores: Mapping[str, Score]
+    to_usual: float
 
-    @property
-    def met(self) -> bool:
-        return self.worst >= self.bound
+    def as_json(self) -> dict[str, Any]:
+        """The result as JSON values."""
+        return asdict(self)
 
 
-def goals(results: Sequence[Result]) -> list[Goal]:
-    """Every goal for which `results` has a row."""
+def change_result(row: ChangeRow, laps: Mapping[str, Sequence[tuple[Lap, Units]]]) -> ChangeResult:
+    """Compute the scores and the ratio from the `laps` of a row."""
+    ratio = median(
+        usual.seconds / ours.seconds
+        for (usual, _), (ours, _) in zip(laps["usual"], laps["ours"], strict=True)
+    )
+    return ChangeResult(row, {name: score(runs) for name, runs in laps.items()}, ratio)
 
-    def goal(text: str, bound: float, values: Sequence[tuple[float, Row]]) -> list[Goal]:
-        return [Goal(text, bound, *min(values, key=lambda value: value[0]))] if values else []
 
-    few = [r for r in results if r.row.skus == 20 and r.row.level is Level.ALL and not r.row.duplicates]
-    tens = [r for r in few if r.row.batch == 10]
-    fifties = [r for r in few if r.row.batch == 50]
-    rest = [r for r in results if r not in tens and r not in fifties]
+def goals(results: Sequence[Result], changes: Sequence[ChangeResult]) -> list[Goal]:
+    """Every goal for which there is a row."""
+
+    def rows(worth: Callable[[Result], float], **like: Any) -> list[Value]:
+        """What `worth` says of each row that is the base row but for `like`."""
+        base = {"spread": Spread.EVEN, "level": Level.ALL, "duplicates": False, "latency_ms": 0}
+        return [
+            (worth(result), title(result.row))
+            for result in results
+            if all(getattr(result.row, name) == value for name, value in (base | like).items())
+        ]
+
+    def ours(score: str) -> Callable[[Result], float]:
+        return lambda result: float(getattr(result.scores["ours"], score))
+
+    many = 100_000
+    written, cpu = "write units an order", "CPU ms an order"
+    every = [result for result in results if not result.row.latency_ms]
     return [
-        *goal("times the usual way, 20 SKUs in stock, batches of 10", 7, [(r.to_usual, r.row) for r in tens]),
-        *goal(
-            "times the usual way, 20 SKUs in stock, batches of 50", 14, [(r.to_usual, r.row) for r in fifties]
-        ),
-        *goal("times the usual way, every other row", 4, [(r.to_usual, r.row) for r in rest]),
-        *goal("of the floor, every row", 0.9, [(r.to_floor, r.row) for r in results]),
-        *goal("times the usual way with 10 threads, every row", 1, [(r.to_threads, r.row) for r in results]),
-        *goal(
-            "write units of the usual way to ours, 20 SKUs in stock",
+        *at_least("times the usual way, +5 ms", 9, rows(_times, batch=10, skus=20, latency_ms=5)),
+        *at_least("times the usual way, +5 ms", 26, rows(_times, batch=50, skus=20, latency_ms=5)),
+        *at_least("times the usual way, +5 ms", 14, rows(_times, batch=50, skus=1_000, latency_ms=5)),
+        *at_least("times the usual way, +0 ms, every row", 4, [(_times(r), title(r.row)) for r in every]),
+        *at_least("times the usual way, changes of orders", 12, [(r.to_usual, r.row.title) for r in changes]),
+        *at_most("calls an order", 0.14, rows(ours("calls"), batch=50, skus=20)),
+        *at_most(written, 5.5, rows(ours("written"), batch=10, skus=20)),
+        *at_most(written, 3.0, rows(ours("written"), batch=50, skus=20)),
+        *at_most(written, 8.1, rows(ours("written"), batch=10, skus=many)),
+        *at_most(written, 9.0, rows(ours("written"), batch=10, skus=many, level=Level.HALF)),
+        *at_most(cpu, 1.0, rows(ours("cpu_ms"), batch=10, skus=20)),
+        *at_most(cpu, 0.45, rows(ours("cpu_ms"), batch=50, skus=20)),
+        *at_least("of the floor, every row", 0.9, [(r.to_floor, title(r.row)) for r in results]),
+        *at_least(
+            "times the usual way with 10 threads, every row",
             1,
-            [(r.scores["usual"].written / r.scores["ours"].written, r.row) for r in few],
+            [(r.to_threads, title(r.row)) for r in results],
         ),
     ]
+
+
+def _times(result: Result) -> float:
+    return result.to_usual

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from itertools import product
 
+from bench.changes import ChangeRow
 from bench.orders import Level, Row, Spread
 
 SHORT = [
     Row(10, 20),
     Row(50, 20),
-    Row(50, 1_000, spread=Spread.ZIPF),
     Row(10, 20, level=Level.HALF),
-    Row(10, 20, latency_ms=2),
+    Row(10, 20, latency_ms=5),
+    Row(50, 20, latency_ms=5),
+    Row(50, 1_000, latency_ms=5),
+    Row(10, 100_000),
+    Row(10, 100_000, level=Level.HALF),
 ]
 
 FULL = [
@@ -32,4 +36,9 @@ FULL = [
     Row(50, 20, duplicates=True),
     *(Row(batch, 20, latency_ms=ms) for ms, batch in product((2, 5), (10, 50))),
     Row(50, 1_000, latency_ms=5),
+]
+
+CHANGES = [
+    ChangeRow(kind, Row(50, 20, latency_ms=5))
+    for kind in ("ConfirmInventory", "FulfillInventory", "ReleaseInventory")
 ]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from bench.orders import Row
-from bench.results import Goal, Result
+if TYPE_CHECKING:
+    from bench.orders import Row
+    from bench.results import ChangeResult, Result
 
 _SHORT_NAMES = {
     "usual": "usual",
@@ -88,12 +90,28 @@ def cost(results: Iterable[Result]) -> str:
     )
 
 
-def verdicts(goals: Iterable[Goal]) -> str:
-    """A table of the goals: whether each is met, and the row of its worst value."""
+def changes(results: Iterable[ChangeResult]) -> str:
+    """A table of the speed and the cost of changes of orders, ours and the usual way's."""
+    columns = [
+        ("a second", "orders_per_second", ",.0f"),
+        ("AWS calls", "calls", ".2f"),
+        ("CPU ms", "cpu_ms", ".2f"),
+        ("write units", "written", ".2f"),
+    ]
+    names = ("usual", "ours")
+    head = [f"{text}: {names[0]}" if name == names[0] else name for text, _, _ in columns for name in names]
     return table(
-        ["goal", "at least", "worst", "met", "in the row"],
+        ["changes of orders", *head, "÷ usual"],
         (
-            [goal.text, f"{goal.bound:g}", f"{goal.worst:.2f}", "yes" if goal.met else "NO", title(goal.row)]
-            for goal in goals
+            [
+                r.row.title,
+                *(
+                    format(getattr(r.scores[name], field), style)
+                    for _, field, style in columns
+                    for name in names
+                ),
+                f"{r.to_usual:.1f}",
+            ]
+            for r in results
         ),
     )

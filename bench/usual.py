@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -56,8 +56,8 @@ class Steps:
                 if reason.get("Item")
             ]
             failed = {"reason": "INSUFFICIENT_STOCK", "items": short}
-            return self._answer(order, "InventoryReservationFailed") | failed
-        return self._answer(order, "InventoryReserved") | {"items": order["items"]}
+            return answer_to(order, "InventoryReservationFailed") | failed
+        return answer_to(order, "InventoryReserved") | {"items": order["items"]}
 
     def record(self, order: Mapping[str, Any]) -> None:
         """Write the order's record."""
@@ -65,7 +65,7 @@ class Steps:
             TableName=self.tables.processed_events_table,
             Item={
                 "order_id": {"S": order["order_id"]},
-                "created_at": {"S": _now()},
+                "created_at": {"S": now()},
                 "ttl": {"N": str(int(time.time()) + _TTL_SECONDS)},
             },
         )
@@ -85,26 +85,21 @@ class Steps:
                 "Key": {"sku": {"S": line["sku"]}},
                 "UpdateExpression": "SET quantity = quantity - :units, updated_at = :now",
                 "ConditionExpression": "quantity >= :units",
-                "ExpressionAttributeValues": {":units": {"N": str(line["quantity"])}, ":now": {"S": _now()}},
+                "ExpressionAttributeValues": {":units": {"N": str(line["quantity"])}, ":now": {"S": now()}},
                 "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
             }
         }
 
-    def _answer(self, order: Mapping[str, Any], kind: str) -> dict[str, Any]:
-        return {
-            "type": kind,
-            "event_id": str(uuid.uuid4()),
-            "order_id": order["order_id"],
-            "customer_id": order["customer_id"],
-            "timestamp": _now(),
-        }
-
 
 class Usual:
-    """Gets the record, takes the stock, puts the record, sends the answer; in `threads` threads."""
+    """Gets the record, takes the stock, puts the record, sends the answer; in `threads` threads.
 
-    def __init__(self, steps: Steps, threads: int = 1) -> None:
+    `change` settles the messages that change an order.
+    """
+
+    def __init__(self, steps: Steps, change: Callable[[Steps, Any], None], threads: int = 1) -> None:
         self._steps = steps
+        self._change = change
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
     def handle(self, event: Event, _: object) -> dict[str, Any]:
@@ -122,6 +117,9 @@ class Usual:
         return True
 
     def _settle(self, order: Mapping[str, Any]) -> None:
+        if order["type"] != "ReserveInventory":
+            self._change(self._steps, order)
+            return
         if self._steps.known(order):
             return
         answer = self._steps.reserve(order)
@@ -172,5 +170,18 @@ class Powertools:
         self._settle(order=json.loads(record.body))
 
 
-def _now() -> str:
+def answer_to(message: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """The answer to `message`, without its items."""
+    customer = {"customer_id": message["customer_id"]} if "customer_id" in message else {}
+    return {
+        "type": kind,
+        "event_id": str(uuid.uuid4()),
+        "order_id": message["order_id"],
+        **customer,
+        "timestamp": now(),
+    }
+
+
+def now() -> str:
+    """The time, ISO 8601 in UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

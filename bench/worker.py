@@ -68,12 +68,13 @@ def contestant(name: str, meter: Meter) -> Callable[[Any, Any], dict[str, Any]]:
     if name == "floor":
         return Floor(both).handle
     from bench.usual import Powertools, Steps, Usual
+    from bench.usual_changes import change
 
     steps = Steps(both["dynamodb"], both["sqs"], bootstrap.tables(), bootstrap.queues().oms_events_queue_url)
     return (
         Powertools(steps).handle
         if name == "powertools"
-        else Usual(steps, 10 if name == "threads" else 1).handle
+        else Usual(steps, change, 10 if name == "threads" else 1).handle
     )
 
 

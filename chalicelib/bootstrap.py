@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from chalicelib.auth.verifier import Verifier
     from chalicelib.consumer.consumer import Consumer
     from chalicelib.consumer.delivery import Publisher
+    from chalicelib.consumer.holds import HoldSweep
     from chalicelib.consumer.sweep import Sweep
+    from chalicelib.services.orders import Orders
     from chalicelib.services.stock_changes import StockChanges
     from chalicelib.store.order_store import OrderStore
     from chalicelib.store.outbox_store import OutboxStore
@@ -88,11 +90,19 @@ def stock_changes() -> StockChanges:
 
 
 @cache
-def orders() -> OrderStore:
+def order_store() -> OrderStore:
     """Orders' reservations, with the stock that they take."""
     from chalicelib.store.order_store import OrderStore
 
     return OrderStore(dynamodb(), tables())
+
+
+@cache
+def orders() -> Orders:
+    """Orders over REST."""
+    from chalicelib.services.orders import Orders
+
+    return Orders(order_store(), tables().aging)
 
 
 @cache
@@ -126,7 +136,14 @@ def consumer() -> Consumer:
     """The consumer of the inventory queue."""
     from chalicelib.consumer.consumer import Consumer
 
-    return Consumer(orders(), outbox(), publisher(), tables().record_ttl_days, senders())
+    return Consumer(
+        order_store(),
+        outbox(),
+        publisher(),
+        tables().record_ttl_days,
+        senders(),
+        aging=tables().aging,
+    )
 
 
 @cache
@@ -134,7 +151,15 @@ def sweep() -> Sweep:
     """The sweep of the outbox."""
     from chalicelib.consumer.sweep import Sweep
 
-    return Sweep(orders(), outbox(), publisher(), senders())
+    return Sweep(order_store(), outbox(), publisher(), senders())
+
+
+@cache
+def hold_sweep() -> HoldSweep:
+    """The sweep of the holds."""
+    from chalicelib.consumer.holds import HoldSweep
+
+    return HoldSweep(order_store(), outbox(), publisher(), senders())
 
 
 @cache

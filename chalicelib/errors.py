@@ -16,7 +16,10 @@
     │   ├── HasStock
     │   ├── HasReservations
     │   ├── StockLimit
-    │   └── IdempotencyKeyReused
+    │   ├── IdempotencyKeyReused
+    │   ├── OrderIdReused
+    │   ├── OperationIdReused
+    │   └── OrderRejected       the order, or a change of it, was refused for good
     ├── Unauthenticated         the bearer token is missing or invalid
     ├── KeysUnavailable         the issuer's keys cannot be fetched for now, so no token can be checked
     ├── Contended               other writers keep changing the same item
@@ -124,6 +127,23 @@ class HasStock(Conflict):
 
 class HasReservations(Conflict):
     """A product with reserved units cannot be deleted."""
+
+
+class OrderIdReused(Conflict):
+    """The order came before with another body."""
+
+
+class OperationIdReused(Conflict):
+    """The operation on the order came before with another body."""
+
+
+class OrderRejected(Conflict):
+    """The order, or a change of it, was refused; `code` says why, and `items` are the lines at fault."""
+
+    def __init__(self, code: str, message: str, items: Sequence[Mapping[str, Any]] = ()) -> None:
+        super().__init__(message)
+        self.code = code
+        self.items = tuple(items)
 
 
 class StockLimit(Conflict):

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Annotated, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -39,7 +40,14 @@ class TableSettings(Settings):
     processed_events_table: Name = Field(validation_alias="PROCESSED_EVENTS_TABLE_NAME")
     outbox_table: Name = Field(validation_alias="OUTBOX_TABLE_NAME")
     record_ttl_days: int = Field(default=90, ge=2, validation_alias="RECORD_TTL_DAYS")
-    fulfill_after_days: OptionalCount = Field(default=None, ge=1, validation_alias="FULFILL_AFTER_DAYS")
+    fulfill_after_days: OptionalCount = Field(
+        default=None, ge=1, le=3650, validation_alias="FULFILL_AFTER_DAYS"
+    )
+
+    @property
+    def aging(self) -> timedelta | None:
+        """After that time the sweep closes a firm order; None: never."""
+        return None if self.fulfill_after_days is None else timedelta(days=self.fulfill_after_days)
 
 
 class QueueSettings(Settings):

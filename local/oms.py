@@ -6,13 +6,23 @@ import json
 import os
 import time
 import uuid
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
 
 Message = dict[str, Any]
+Items = Mapping[str, int]
+"""Units by SKU."""
+_ANSWERS: Final = {
+    "ReserveInventory": {"InventoryReserved", "InventoryReservationFailed"},
+    "ConfirmInventory": {"InventoryConfirmed"},
+    "ExtendInventory": {"InventoryExtended"},
+    "FulfillInventory": {"InventoryFulfilled"},
+    "ReleaseInventory": {"InventoryReleased"},
+}
 QUEUES: Final = ("IMS_INVENTORY_QUEUE_URL", "OMS_EVENTS_QUEUE_URL")
 """The variables that an OMS needs."""
 _LOOKS: Final = 50
@@ -77,20 +87,63 @@ class Oms:
         return False
 
 
-def reserve(order_id: str, items: dict[str, int], customer_id: str = "customer-1") -> Message:
-    """A message that asks for the stock of an order; `items` is the quantity by SKU."""
-    return {
-        "type": "ReserveInventory",
-        "order_id": order_id,
-        "customer_id": customer_id,
-        "items": [{"sku": sku, "quantity": quantity} for sku, quantity in items.items()],
-        "timestamp": now(),
-    }
+def reserve(
+    order_id: str, items: Items, customer_id: str = "customer-1", expires_at: str | None = None
+) -> Message:
+    """A message that asks for the stock of an order, until `expires_at` if it is a hold."""
+    hold = {} if expires_at is None else {"expires_at": expires_at}
+    asked = {"order_id": order_id, "customer_id": customer_id, "items": _lines(items), **hold}
+    return {"type": "ReserveInventory", **asked, "timestamp": now()}
 
 
-def release(order_id: str, reason: str = "CUSTOMER_CANCELLED") -> Message:
-    """A message that returns the stock of an order."""
-    return {"type": "ReleaseInventory", "order_id": order_id, "reason": reason, "timestamp": now()}
+def confirm(order_id: str) -> Message:
+    """A message that makes a hold firm."""
+    return {"type": "ConfirmInventory", "order_id": order_id, "timestamp": now()}
+
+
+def extend(order_id: str, operation_id: str, expires_at: str) -> Message:
+    """A message that moves the end of a hold."""
+    asked = {"order_id": order_id, "operation_id": operation_id, "expires_at": expires_at}
+    return {"type": "ExtendInventory", **asked, "timestamp": now()}
+
+
+def fulfill(order_id: str, operation_id: str | None = None, items: Items | None = None) -> Message:
+    """A message that reports an order, or a part of it, as shipped."""
+    return {"type": "FulfillInventory", **_part(order_id, operation_id, items), "timestamp": now()}
+
+
+def release(
+    order_id: str,
+    operation_id: str | None = None,
+    items: Items | None = None,
+    reason: str = "CUSTOMER_CANCELLED",
+) -> Message:
+    """A message that returns the stock of an order, or of a part of it."""
+    asked = {**_part(order_id, operation_id, items), "reason": reason}
+    return {"type": "ReleaseInventory", **asked, "timestamp": now()}
+
+
+def is_answer(answer: Message, message: Message) -> bool:
+    """Whether `answer` answers `message`, and not another one about its order, or the end of its hold."""
+    if answer["type"] == "InventoryChangeRejected":
+        fits = answer["operation"] == message["type"]
+    else:
+        fits = answer["type"] in _ANSWERS[message["type"]] and "expired_at" not in answer
+    # An id that the rules refuse does not come back.
+    return fits and answer.get("operation_id") in (None, message.get("operation_id"))
+
+
+def _part(order_id: str, operation_id: str | None, items: Items | None) -> Message:
+    part: Message = {"order_id": order_id}
+    if operation_id is not None:
+        part["operation_id"] = operation_id
+    if items is not None:
+        part["items"] = _lines(items)
+    return part
+
+
+def _lines(items: Items) -> list[dict[str, Any]]:
+    return [{"sku": sku, "quantity": quantity} for sku, quantity in items.items()]
 
 
 def new_id(kind: str) -> str:
@@ -100,4 +153,9 @@ def new_id(kind: str) -> str:
 
 def now() -> str:
     """The current time in the format of messages: ISO 8601, UTC."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return in_(0)
+
+
+def in_(seconds: float) -> str:
+    """The time in so many seconds, in the format of messages."""
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="milliseconds")

@@ -1,4 +1,4 @@
-"""`python -m local.order`: sends one order to a stage, and shows its answer."""
+"""`python -m local.order`: sends one message about an order to a stage, and shows its answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local import environment
-from local.oms import QUEUES, Message, Oms, release, reserve
+from local.oms import QUEUES, Message, Oms, confirm, extend, fulfill, in_, is_answer, new_id, release, reserve
 
 _ANSWER_SECONDS: Final = 20  # the local stack gives a message up after 12 s
 _NO_ANSWER: Final = (
@@ -27,11 +27,7 @@ _DEAD: Final = (
 
 def main() -> int:
     """Send the message that the arguments describe, print the answer, and return the exit status."""
-    given = _arguments()
-    if given.kind == "reserve":
-        message = reserve(given.order_id, dict(given.items))
-    else:
-        message = release(given.order_id)
+    message = _message(_arguments())
     try:
         environment.enter_stage(QUEUES)
         # Few retries: if no stack is running, the user should hear it at once.
@@ -44,28 +40,66 @@ def main() -> int:
 
 
 def _send(oms: Oms, message: Message) -> int:
-    """Send `message`, and print its answer or that it became a dead letter; return the exit status."""
+    """Send `message`, and print its answer or that it became a dead letter; return the exit status.
+
+    Other answers about its order are printed as well, such as that of a hold that has ended.
+    """
     oms.send(message)
     deadline = time.monotonic() + _ANSWER_SECONDS
     while time.monotonic() < deadline:
         for answer in oms.answers({message["order_id"]}, 1, 1):
             print(json.dumps(answer))
-            return 0
+            if is_answer(answer, message):
+                return 0
         if oms.is_dead_letter(message):
             return _fail(_DEAD)
     print(_NO_ANSWER)
     return 0
 
 
+def _message(given: argparse.Namespace) -> Message:
+    """The message that the arguments describe; a part of an order gets an operation id of its own."""
+    order_id, items = given.order_id, dict(getattr(given, "items", ())) or None
+    end = in_(60 * given.minutes) if getattr(given, "minutes", None) is not None else None
+    operation_id = getattr(given, "operation", None)
+    if operation_id is None and (items or given.kind == "extend"):
+        operation_id = new_id(given.kind)
+    match given.kind:
+        case "reserve":
+            return reserve(order_id, items or {}, expires_at=end)
+        case "confirm":
+            return confirm(order_id)
+        case "extend":
+            return extend(order_id, operation_id or "", end or "")
+        case "fulfill":
+            return fulfill(order_id, operation_id, items)
+        case _:
+            return release(order_id, operation_id, items)
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m local.order", description="Send an order and show its answer."
+        prog="python -m local.order", description="Send a message about an order, and show its answer."
     )
     kinds = parser.add_subparsers(dest="kind", required=True)
-    reserving = kinds.add_parser("reserve", help="reserve stock for an order")
-    reserving.add_argument("order_id")
-    reserving.add_argument("items", nargs="+", type=_item, metavar="SKU=QUANTITY")
-    kinds.add_parser("release", help="return the stock of an order").add_argument("order_id")
+
+    def kind(name: str, does: str, items: str = "") -> argparse.ArgumentParser:
+        command = kinds.add_parser(name, help=does, description=does.capitalize() + ".")
+        command.add_argument("order_id")
+        if items:
+            command.add_argument("items", nargs=items, type=_item, metavar="SKU=QUANTITY")
+        if name in ("extend", "fulfill", "release"):
+            command.add_argument("--operation", metavar="ID", help="an id of its own, so that it counts once")
+        return command
+
+    reserving = kind("reserve", "reserve stock for an order", "+")
+    reserving.add_argument(
+        "--hold", type=float, dest="minutes", metavar="MINUTES", help="only for so long, unless confirmed"
+    )
+    kind("confirm", "make a hold firm")
+    kind("extend", "let a hold end later").add_argument("minutes", type=float, help="from now on")
+    kind("fulfill", "report an order, or a part of it, as shipped", "*")
+    kind("release", "return the stock of an order, or of a part of it", "*")
     return parser.parse_args()
 
 

@@ -44,17 +44,21 @@ output "dashboard_url" {
 }
 
 output "environment" {
-  description = "Environment variables of the stage for the e2e tests and for scripts; tokens come from the issuer."
-  value = {
-    AWS_REGION                  = var.region
-    AWS_DEFAULT_REGION          = var.region
-    IMS_API_URL                 = aws_api_gateway_stage.api.invoke_url
-    IMS_INVENTORY_QUEUE_URL     = aws_sqs_queue.inventory.id
-    IMS_DLQ_URL                 = aws_sqs_queue.dlq.id
-    OMS_EVENTS_QUEUE_URL        = local.oms_events_queue.url
-    PRODUCT_TABLE_NAME          = aws_dynamodb_table.product.name
-    INVENTORY_TABLE_NAME        = aws_dynamodb_table.inventory.name
-    PROCESSED_EVENTS_TABLE_NAME = aws_dynamodb_table.processed_events.name
-    OUTBOX_TABLE_NAME           = aws_dynamodb_table.outbox.name
-  }
+  description = "Environment variables of the stage for the e2e tests, for `make migrate` and for scripts; tokens come from the issuer."
+  value = merge(
+    {
+      AWS_REGION                  = var.region
+      AWS_DEFAULT_REGION          = var.region
+      IMS_API_URL                 = aws_api_gateway_stage.api.invoke_url
+      IMS_INVENTORY_QUEUE_URL     = aws_sqs_queue.inventory.id
+      IMS_DLQ_URL                 = aws_sqs_queue.dlq.id
+      OMS_EVENTS_QUEUE_URL        = local.oms_events_queue.url
+      PRODUCT_TABLE_NAME          = aws_dynamodb_table.product.name
+      INVENTORY_TABLE_NAME        = aws_dynamodb_table.inventory.name
+      PROCESSED_EVENTS_TABLE_NAME = aws_dynamodb_table.processed_events.name
+      OUTBOX_TABLE_NAME           = aws_dynamodb_table.outbox.name
+      RECORD_TTL_DAYS             = tostring(var.record_ttl_days)
+    },
+    var.fulfill_after_days == null ? {} : { FULFILL_AFTER_DAYS = tostring(var.fulfill_after_days) },
+  )
 }

@@ -37,12 +37,18 @@ locals {
         Sid    = "Records"
         Effect = "Allow"
         Action = [
-          "dynamodb:BatchGetItem",
           "dynamodb:GetItem",
           "dynamodb:PutItem",
           "dynamodb:UpdateItem",
         ]
         Resource = [aws_dynamodb_table.processed_events.arn]
+      },
+      {
+        # A change of an order that version 1.1 has reserved puts what that still owes into the outbox.
+        Sid      = "Outbox"
+        Effect   = "Allow"
+        Action   = ["dynamodb:PutItem"]
+        Resource = [aws_dynamodb_table.outbox.arn]
       },
     ]
 
@@ -53,6 +59,12 @@ locals {
           Effect   = "Allow"
           Action   = ["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"]
           Resource = [aws_sqs_queue.inventory.arn]
+        },
+        {
+          Sid      = "StockLevels"
+          Effect   = "Allow"
+          Action   = ["dynamodb:BatchGetItem"]
+          Resource = [aws_dynamodb_table.inventory.arn]
         },
         {
           Sid    = "Outbox"
@@ -100,7 +112,6 @@ locals {
       Sid    = "Stock"
       Effect = "Allow"
       Action = [
-        "dynamodb:BatchGetItem",
         "dynamodb:ConditionCheckItem",
         "dynamodb:UpdateItem",
       ]

@@ -48,6 +48,15 @@ def set_quantity(
     return responses.Stock.model_validate(result)
 
 
+def set_reorder_point(
+    call: Call[requests.SetReorderPoint], stock: StockStore, products: ProductStore
+) -> responses.Stock:
+    """PATCH /inventory/{sku}"""
+    sku, point = call.takes.sku, call.takes.body.reorder_point
+    result = _whole(call, sku, products, lambda: stock.set_reorder_point(sku, point, call.deadline))
+    return responses.Stock.model_validate(result)
+
+
 def adjust(
     call: Call[requests.AdjustStock], changes: StockChanges, products: ProductStore
 ) -> responses.Stock:

@@ -42,6 +42,9 @@ PROBLEMS: Final[dict[type[ImsError], Problem]] = {
     errors.HasReservations: Problem(409, "HAS_RESERVATIONS", "The product has reservations"),
     errors.StockLimit: Problem(409, "STOCK_LIMIT", "Stock limit exceeded"),
     errors.IdempotencyKeyReused: Problem(409, "IDEMPOTENCY_KEY_REUSED", "Idempotency key reused"),
+    errors.OrderIdReused: Problem(409, "ORDER_ID_REUSED", "Order id reused"),
+    errors.OperationIdReused: Problem(409, "OPERATION_ID_REUSED", "Operation id reused"),
+    errors.OrderRejected: Problem(409, "ORDER_REJECTED", "The order does not allow it"),
     errors.UnsupportedMediaType: Problem(415, "UNSUPPORTED_MEDIA_TYPE", "Unsupported media type"),
     errors.Throttled: Problem(503, "THROTTLED", "Too busy, try again"),
     errors.Contended: Problem(503, "CONTENDED", "Too much contention, try again"),
@@ -59,7 +62,8 @@ _DETAILS: Final = {
 
 def problem_of(error: Exception) -> Problem:
     """The kind of problem that `error` is; an error that is not ours is an internal one."""
-    return next((PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS), INTERNAL)
+    problem = next((PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS), INTERNAL)
+    return problem._replace(code=error.code) if isinstance(error, errors.OrderRejected) else problem
 
 
 def response_to(error: Exception, request_id: str) -> Response:
@@ -77,17 +81,16 @@ def response_to(error: Exception, request_id: str) -> Response:
         # Clients repeat a request on their own if they find this header, so it says that a repeat is safe.
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     invalid = error.errors if isinstance(error, errors.InvalidInput) else ()
-    reserved = error.reserved if isinstance(error, errors.BelowReserved) else None
-    body = document(problem, detail, request_id, invalid, reserved)
+    body = document(problem, detail, request_id, invalid)
+    if isinstance(error, errors.BelowReserved):
+        body = body.model_copy(update={"reserved": error.reserved})
+    if isinstance(error, errors.OrderRejected):
+        body = body.model_copy(update={"items": list(error.items)})
     return Response(body.model_dump_json(exclude_defaults=True, ensure_ascii=True), headers, problem.status)
 
 
 def document(
-    problem: Problem,
-    detail: str,
-    request_id: str,
-    invalid: Sequence[FieldError] = (),
-    reserved: int | None = None,
+    problem: Problem, detail: str, request_id: str, invalid: Sequence[FieldError] = ()
 ) -> ProblemDetails:
     """Problem details; `type` is a URN, since there is no page to lead to."""
     return ProblemDetails(
@@ -98,5 +101,4 @@ def document(
         code=problem.code,
         request_id=request_id,
         errors=[FieldProblem(field=error.field, message=error.message) for error in invalid],
-        reserved=reserved,
     )

@@ -1,4 +1,4 @@
-"""The DynamoDB calls that several stores make: get, batch get, one page of a scan, transaction."""
+"""The DynamoDB calls that several stores make: get, batch get, one page of a scan, update, transaction."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from chalicelib.aws.errors import aws_errors
-from chalicelib.errors import Contended, OutOfTime, Throttled, TransactionCancelled
+from chalicelib.errors import Contended, OutOfTime, Refused, Throttled, TransactionCancelled
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -21,6 +21,7 @@ Key = tuple[str, str, str]
 MAX_KEYS: Final = 100
 """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html"""
 _READ_TRIES: Final = 7
+_UPDATE_TRIES: Final = 4
 _TRANSACTION_TRIES: Final = 8
 
 
@@ -86,6 +87,29 @@ def scan_page(
         response = client.scan(TableName=table, Limit=limit, ConsistentRead=True, **start)
     last = response.get("LastEvaluatedKey")
     return list(response["Items"]), last["sku"]["S"] if last else None
+
+
+def update(client: DynamoDBClient, request: Mapping[str, Any], deadline: Deadline) -> Item | None:
+    """Make one update; retry while a transaction has the item, or DynamoDB throttles.
+
+    Returns the item after the update, None if its condition did not hold. Raises `AwsError`, `OutOfTime`;
+    after `Unreachable` the update may have been made.
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_UpdateItem.html
+    """
+    throttled = Throttled("DynamoDB throttled the update after all retries")
+    for _ in deadline.tries(_UPDATE_TRIES):
+        try:
+            with aws_errors():
+                response = client.update_item(**request, ReturnValues="ALL_NEW")
+        except Throttled as error:
+            throttled = error
+        except Refused as refused:
+            if refused.code == "ConditionalCheckFailedException":
+                return None
+            raise
+        else:
+            return response["Attributes"]
+    raise throttled
 
 
 def transact(client: DynamoDBClient, actions: Sequence[Any], deadline: Deadline) -> None:

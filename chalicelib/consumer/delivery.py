@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from chalicelib.aws.deadline import Deadline
 from chalicelib.aws.errors import aws_errors, is_passing, is_throttle
 from chalicelib.consumer.report import Report
-from chalicelib.domain.reservation import Answer
+from chalicelib.domain.reservation import Answer, Reference
 from chalicelib.errors import OutOfTime, Refused, Throttled, Unreachable
 from chalicelib.store.outbox_store import OutboxStore
 
@@ -37,7 +37,7 @@ _TRIES: Final = 3
 class Published:
     """Why answers were not sent, by reference, and whether the queue took none because the call failed."""
 
-    failed: Mapping[str, Exception]
+    failed: Mapping[Reference, Exception]
     away: bool
 
 
@@ -54,7 +54,7 @@ class Publisher:
         Raises nothing: an answer that is not sent stays in the outbox.
         """
         no_time = OutOfTime("there was no time left to send the answer")
-        failed: dict[str, Exception] = {answer.reference: no_time for answer in answers}
+        failed: dict[Reference, Exception] = {answer.reference: no_time for answer in answers}
         left, away = answers, False
         try:
             for _ in deadline.tries(_TRIES):
@@ -69,7 +69,7 @@ class Publisher:
             pass
         return Published(failed, away)
 
-    def _send(self, batch: Sequence[Answer]) -> tuple[dict[str, Exception], bool]:
+    def _send(self, batch: Sequence[Answer]) -> tuple[dict[Reference, Exception], bool]:
         """Send one batch; returns why answers were not sent, and whether that was because the call failed."""
         entries = [_entry(str(number), answer) for number, answer in enumerate(batch)]
         try:
@@ -89,10 +89,10 @@ class _Delivery:
     change: str
     whole: bool
     parts: int
-    sent: list[str] = field(default_factory=list)
+    sent: list[Reference] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
 
-    def part_done(self, sent: Sequence[str], complete: bool) -> bool:
+    def part_done(self, sent: Sequence[Reference], complete: bool) -> bool:
         """Note what a part has sent; returns whether it was the last."""
         with self.lock:
             self.sent += sent
@@ -115,8 +115,8 @@ class _Part:
 class Relay:
     """Sends answers that the outbox owes, and removes them from it.
 
-    `sent` counts the answers that were sent, `delivered` says when, by order. Only the caller's thread
-    changes them, and reports: what `executor` runs talks to AWS and returns what became of it.
+    `delivered` says when each answer was sent. Only the caller's thread changes it, and reports: what
+    `executor` runs talks to AWS and returns what became of it.
     """
 
     publisher: Publisher
@@ -124,11 +124,10 @@ class Relay:
     deadline: Deadline
     report: Report
     executor: Executor
-    sent: int = 0
-    delivered: dict[str, datetime] = field(default_factory=dict)
+    delivered: dict[Reference, datetime] = field(default_factory=dict)
     away: bool = False
     """Whether a call to the queue failed: then no more are made, since the answers are safe in the outbox."""
-    _unsent: dict[str, Exception | None] = field(default_factory=dict)
+    _unsent: dict[Reference, Exception | None] = field(default_factory=dict)
     _in_progress: deque[Future[_Part]] = field(default_factory=deque)
 
     def deliver(self, change: str, answers: Sequence[Answer], *, whole: bool = True) -> None:
@@ -143,7 +142,7 @@ class Relay:
             self._wait_until(IN_PROGRESS - 1)
             if self.away:
                 delivery.part_done((), complete=False)
-                self._unsent |= {answer.order_id: None for answer in part}
+                self._unsent |= {answer.reference: None for answer in part}
             else:
                 self._in_progress.append(self.executor.submit(self._deliver, delivery, part))
 
@@ -164,10 +163,9 @@ class Relay:
         self.away |= part.published.away
         for answer in part.answers:
             if why := part.published.failed.get(answer.reference):
-                self._unsent[answer.order_id] = why
+                self._unsent[answer.reference] = why
             else:
-                self.sent += 1
-                self.delivered[answer.order_id] = part.at
+                self.delivered[answer.reference] = part.at
         if part.kept:
             self.report.kept(part.kept)
 

@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from chalicelib.consumer.body import MAX_ERRORS, read_body
-from chalicelib.contracts.fields import CustomerId, OrderId, Timestamp
-from chalicelib.contracts.messages import ReleaseInventory, ReserveInventory
+from chalicelib.contracts.fields import CustomerId, OperationId, OrderId, Timestamp
+from chalicelib.contracts.fields import Reference as ReasonText
+from chalicelib.contracts.messages import (
+    ConfirmInventory,
+    ExtendInventory,
+    FulfillInventory,
+    ReleaseInventory,
+    ReserveInventory,
+    total,
+)
 from chalicelib.contracts.validation import field_errors
-from chalicelib.domain.commands import MAX_SKUS, Command, Invalid, Release, Reserve, TooMany
+from chalicelib.domain.commands import (
+    INVALID_PREFIX,
+    MAX_SKUS,
+    ChangeOrder,
+    ChangeType,
+    Command,
+    Invalid,
+    Reserve,
+    TooMany,
+)
+from chalicelib.domain.reservation import Reference
+from chalicelib.domain.timestamps import iso
 from chalicelib.errors import FieldError, Poison
 
 _T = TypeVar("_T")
 _ORDER_ID: Final[TypeAdapter[str]] = TypeAdapter(OrderId)
 _CUSTOMER_ID: Final[TypeAdapter[str]] = TypeAdapter(CustomerId)
+_OPERATION_ID: Final[TypeAdapter[str]] = TypeAdapter(OperationId)
+_REASON: Final[TypeAdapter[str]] = TypeAdapter(ReasonText)
 _TIMESTAMP: Final[TypeAdapter[datetime]] = TypeAdapter(Timestamp)
 
 
@@ -34,11 +58,20 @@ class Message:
 
 @dataclass(slots=True)
 class Task:
-    """One command and the messages that carry it: several, where a batch contains one order twice."""
+    """One command and the messages that carry it: several, where a batch contains one twice."""
 
-    order_id: str
     command: Command
     messages: list[Message]
+
+    @property
+    def order_id(self) -> str:
+        return self.command.order_id
+
+    @property
+    def reference(self) -> Reference:
+        """What names the answer to the command."""
+        operation_id = self.command.operation_id if isinstance(self.command, ChangeOrder) else None
+        return Reference(self.command.order_id, operation_id)
 
     @property
     def redelivered(self) -> bool:
@@ -52,30 +85,45 @@ class Inbox:
     `mismatched` are the orders that came with other items than the first time; the first stands.
     """
 
-    tasks: dict[tuple[type[Command], str], Task] = field(default_factory=dict)
+    tasks: list[Task] = field(default_factory=list)
     poison: list[tuple[Message, Poison]] = field(default_factory=list)
     mismatched: list[str] = field(default_factory=list)
 
-    def of(self, kind: type[Command]) -> list[Task]:
-        """The commands of one kind, in order of arrival."""
-        return [task for task in self.tasks.values() if type(task.command) is kind]
+    def by_order(self) -> dict[str, deque[Task]]:
+        """The tasks of each order, in order of arrival."""
+        orders: dict[str, deque[Task]] = {}
+        for task in self.tasks:
+            orders.setdefault(task.order_id, deque()).append(task)
+        return orders
 
 
 def sort(messages: Iterable[Message], oldest: datetime, newest: datetime) -> Inbox:
     """Read `messages`; see `read` for `oldest` and `newest`."""
     inbox = Inbox()
+    firsts: dict[Reference, Task] = {}
     for message in messages:
         try:
             command = read(message.body, oldest, newest)
         except Poison as poison:
             inbox.poison.append((message, poison))
             continue
-        order_id = command.order_id
-        task = inbox.tasks.setdefault((type(command), order_id), Task(order_id, command, []))
+        task = Task(command, [])
+        first = firsts.setdefault(task.reference, task)
+        differs = _asked(first.command) != _asked(command)
+        if differs:
+            inbox.mismatched.append(command.order_id)
+        if first is task or (differs and isinstance(command, ChangeOrder)):
+            # Another change under the same id is ruled for itself: the first may leave nothing on record.
+            inbox.tasks.append(task)
+        else:
+            task = first
         task.messages.append(message)
-        if task.command != command:
-            inbox.mismatched.append(order_id)
     return inbox
+
+
+def _asked(command: Command) -> Command:
+    """`command` without the reason, which changes nothing."""
+    return replace(command, reason=None) if isinstance(command, ChangeOrder) else command
 
 
 def read(body: str, oldest: datetime, newest: datetime) -> Command:
@@ -105,25 +153,72 @@ def _reserve(order_id: str, message: Mapping[str, Any], errors: Sequence[FieldEr
     try:
         order = ReserveInventory.model_validate(message)
     except ValidationError as invalid:
-        named = {error.field for error in errors}
-        errors = [
-            *errors,
-            *(error for error in field_errors(invalid, MAX_ERRORS) if error.field not in named),
-        ]
+        errors = _with_errors(errors, invalid)
     if errors:
         customer_id = _valid(_CUSTOMER_ID, message.get("customer_id"))
         return Reserve(order_id, customer_id, refusal=Invalid(tuple(errors[:MAX_ERRORS])))
-    items: dict[str, int] = {}
-    for line in order.items:
-        items[line.sku] = items.get(line.sku, 0) + line.quantity
+    items = total(order.items)
     if len(items) > MAX_SKUS:
         return Reserve(order_id, order.customer_id, refusal=TooMany(len(items)))
-    return Reserve(order_id, order.customer_id, items)
+    expires_at = iso(order.expires_at) if order.expires_at else None
+    return Reserve(order_id, order.customer_id, items, expires_at=expires_at)
 
 
-def _release(_order_id: str, message: Mapping[str, Any], _: Sequence[FieldError]) -> Release:
-    # Stock must not stay taken because of a field that a release does not need, so other errors do not count.
-    return Release(ReleaseInventory.model_validate(message).order_id)
+def _confirm(order_id: str, message: Mapping[str, Any], errors: Sequence[FieldError]) -> ChangeOrder:
+    try:
+        ConfirmInventory.model_validate(message)
+    except ValidationError as invalid:
+        errors = _with_errors(errors, invalid)
+    return _change(order_id, ChangeType.CONFIRM, message, errors)
+
+
+def _extend(order_id: str, message: Mapping[str, Any], errors: Sequence[FieldError]) -> ChangeOrder:
+    try:
+        asked = ExtendInventory.model_validate(message)
+    except ValidationError as invalid:
+        return _change(order_id, ChangeType.EXTEND, message, _with_errors(errors, invalid))
+    command = _change(order_id, ChangeType.EXTEND, message, errors)
+    return replace(command, expires_at=iso(asked.expires_at))
+
+
+def _fulfill(order_id: str, message: Mapping[str, Any], errors: Sequence[FieldError]) -> ChangeOrder:
+    try:
+        asked = FulfillInventory.model_validate(message)
+    except ValidationError as invalid:
+        return _change(order_id, ChangeType.FULFILL, message, _with_errors(errors, invalid))
+    return replace(_change(order_id, ChangeType.FULFILL, message, errors), items=asked.units())
+
+
+def _release(order_id: str, message: Mapping[str, Any], _: Sequence[FieldError]) -> ChangeOrder:
+    # Errors in fields that a release does not need do not count.
+    try:
+        asked = ReleaseInventory.model_validate(message)
+    except ValidationError as invalid:
+        return _change(order_id, ChangeType.RELEASE, message, _with_errors((), invalid))
+    command = _change(order_id, ChangeType.RELEASE, message, ())
+    return replace(command, items=asked.units(), reason=_valid(_REASON, asked.reason))
+
+
+def _change(
+    order_id: str, kind: ChangeType, message: Mapping[str, Any], errors: Sequence[FieldError]
+) -> ChangeOrder:
+    """A change of an order without its items, under the id in `message`, or that of its kind."""
+    operation_id = None if kind is ChangeType.CONFIRM else _valid(_OPERATION_ID, message.get("operation_id"))
+    if operation_id is None:
+        operation_id = INVALID_PREFIX + _digest(message) if errors else kind.value
+    return ChangeOrder(order_id, kind, operation_id, errors=tuple(errors[:MAX_ERRORS]))
+
+
+def _digest(message: Mapping[str, Any]) -> str:
+    """The same text for each delivery of `message`."""
+    text = json.dumps(message, sort_keys=True, default=lambda _: None)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _with_errors(errors: Sequence[FieldError], invalid: ValidationError) -> list[FieldError]:
+    """`errors`, and those that pydantic has found in other fields."""
+    named = {error.field for error in errors}
+    return [*errors, *(error for error in field_errors(invalid, MAX_ERRORS) if error.field not in named)]
 
 
 def _valid(adapter: TypeAdapter[_T], value: object) -> _T | None:
@@ -135,6 +230,9 @@ def _valid(adapter: TypeAdapter[_T], value: object) -> _T | None:
 
 COMMANDS: Final[Mapping[str, Callable[[str, Mapping[str, Any], Sequence[FieldError]], Command]]] = {
     "ReserveInventory": _reserve,
+    "ConfirmInventory": _confirm,
+    "ExtendInventory": _extend,
+    "FulfillInventory": _fulfill,
     "ReleaseInventory": _release,
 }
 """How to read each type of message, given its order id, its JSON object and the errors found so far."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from traceback import format_tb
 from typing import Any, Final
@@ -11,7 +12,10 @@ from typing import Any, Final
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 from chalicelib.consumer.inbox import Inbox, Message, Task
+from chalicelib.domain.commands import ChangeType
 from chalicelib.domain.planner import Decision
+from chalicelib.domain.reservation import Reference
+from chalicelib.domain.rulings import Ruling
 from chalicelib.errors import ImsError
 from chalicelib.telemetry import NAMESPACE, logger, metrics
 
@@ -40,25 +44,36 @@ class Report:
             metrics.add_metric("PoisonMessages", _COUNT, len(inbox.poison))
         self.mismatched(inbox.mismatched)
 
-    def decided(self, decisions: Sequence[Decision]) -> None:
+    def decided(self, decisions: Sequence[Decision[Any]]) -> None:
         """A group of orders is committed."""
         rejected = {d.order.order_id: d.failure.value for d in decisions if d.failure}
         reserved = [d.order.order_id for d in decisions if not d.failure]
         metrics.add_metric("GroupSize", _COUNT, len(decisions))
         if reserved:
             metrics.add_metric("OrdersReserved", _COUNT, len(reserved))
-        for reason in set(rejected.values()):
-            count = sum(1 for other in rejected.values() if other == reason)
-            with single_metric("OrdersRejected", _COUNT, count, namespace=NAMESPACE) as metric:
-                metric.add_dimension("service", metrics.service)
-                metric.add_dimension("reason", reason)
+        _count_by_reason("OrdersRejected", rejected.values())
         logger.info("orders settled", reserved=reserved, rejected=rejected)
 
-    def released(self, order_ids: Sequence[str]) -> None:
-        """A group of releases is committed."""
-        metrics.add_metric("GroupSize", _COUNT, len(order_ids))
-        metrics.add_metric("OrdersReleased", _COUNT, len(order_ids))
-        logger.info("orders released", released=order_ids)
+    def ruled(self, rulings: Sequence[Ruling]) -> None:
+        """A group of changes of orders is committed."""
+        metrics.add_metric("GroupSize", _COUNT, len(rulings))
+        done: dict[str, list[str]] = {}
+        refused: dict[str, str] = {}
+        for ruling in rulings:
+            if ruling.refusal:
+                refused[ruling.command.order_id] = ruling.refusal.value
+            else:
+                done.setdefault(_metric(ruling), []).append(ruling.command.order_id)
+        for name, order_ids in done.items():
+            metrics.add_metric(name, _COUNT, len(order_ids))
+        _count_by_reason("ChangesRejected", [ruling.refusal.value for ruling in rulings if ruling.refusal])
+        logger.info("orders changed", changed=done, rejected=refused)
+
+    def unknown(self, order_ids: Sequence[str]) -> None:
+        """Changes of orders that are on no record come again: they may have overtaken their order."""
+        if order_ids:
+            metrics.add_metric("ChangesOfUnknownOrders", _COUNT, len(order_ids))
+            _warn("changes of orders that are on no record", order_ids)
 
     def duplicates(self, order_ids: Sequence[str]) -> None:
         """Orders were received again that were settled before."""
@@ -81,7 +96,7 @@ class Report:
         """Orders are left to be redelivered, or to the dead-letter queue."""
         logger.error("orders could not be settled", orders=order_ids, **_told(why))
 
-    def owed(self, why: Mapping[str, Exception | None]) -> None:
+    def owed(self, why: Mapping[Reference, Exception | None]) -> None:
         """Answers were not sent, and stay in the outbox; None: the queue had refused another call before.
 
         The log has one of the reasons in full.
@@ -98,6 +113,10 @@ class Report:
         """Answers were sent, but could not be removed from the outbox: they will be sent once more."""
         logger.warning("answers sent but not removed from the outbox", **_told(why))
 
+    def holds(self, overdue: timedelta) -> None:
+        """A sweep has looked for holds that are due; the oldest one ended so long ago (0: there was none)."""
+        metrics.add_metric("HoldsOverdue", MetricUnit.Seconds, overdue.total_seconds())
+
     def swept(self, owed: int, oldest: timedelta, sent: int) -> None:
         """A sweep found `owed` answers in the outbox, for as long as `oldest`, and has sent some of them."""
         metrics.add_metric("AnswersOwed", _COUNT, owed)
@@ -111,12 +130,12 @@ class Report:
         metrics.add_metric("AnswersLost", _COUNT, len(order_ids))
         logger.error("the outbox owes answers that are on no record", outbox_id=change, orders=order_ids)
 
-    def answered(self, tasks: Iterable[Task], delivered: Mapping[str, datetime], unsettled: Set[str]) -> None:
-        """Answers were sent, each at the time that `delivered` says."""
+    def answered(self, tasks: Iterable[Task], delivered: Mapping[Reference, datetime]) -> None:
+        """Answers to `tasks`, which are settled, were sent, each at the time that `delivered` says."""
         waited = [
-            max(0.0, delivered[task.order_id].timestamp() * 1000 - message.sent_at)
+            max(0.0, delivered[task.reference].timestamp() * 1000 - message.sent_at)
             for task in tasks
-            if task.order_id in delivered and task.order_id not in unsettled
+            if task.reference in delivered
             for message in task.messages
         ]
         # `add_metric` formats all earlier values on each call, so the metric is written directly.
@@ -128,6 +147,28 @@ class Report:
         """The batch is done; `messages` of it, poison and those of `order_ids`, will be redelivered."""
         metrics.add_metric("MessagesFailed", _COUNT, messages)
         _warn("orders will be redelivered", order_ids)
+
+
+_METRICS: Final = {
+    ChangeType.CONFIRM: "OrdersConfirmed",
+    ChangeType.EXTEND: "HoldsExtended",
+    ChangeType.FULFILL: "OrdersFulfilled",
+    ChangeType.RELEASE: "OrdersReleased",
+}
+
+
+def _metric(ruling: Ruling) -> str:
+    """The metric that counts what was done."""
+    if ruling.command.due:
+        return "HoldsExpired" if ruling.expired_at else "OrdersAged"
+    return _METRICS[ruling.command.type]
+
+
+def _count_by_reason(name: str, reasons: Iterable[str]) -> None:
+    for reason, count in Counter(reasons).items():
+        with single_metric(name, _COUNT, count, namespace=NAMESPACE) as metric:
+            metric.add_dimension("service", metrics.service)
+            metric.add_dimension("reason", reason)
 
 
 def _warn(message: str, order_ids: Sequence[str]) -> None:

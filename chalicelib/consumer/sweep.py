@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -12,8 +12,10 @@ from chalicelib.aws.deadline import Deadline
 from chalicelib.aws.dynamodb import MAX_KEYS
 from chalicelib.consumer.delivery import Publisher, Relay
 from chalicelib.consumer.report import Report
-from chalicelib.domain.reservation import order_of
+from chalicelib.domain.reservation import Answer, Reservation
+from chalicelib.domain.rulings import answer_to
 from chalicelib.errors import OutOfTime
+from chalicelib.services.answers import change_answer
 from chalicelib.store.order_store import OrderStore
 from chalicelib.store.outbox_store import OutboxStore, Owed
 
@@ -51,25 +53,36 @@ class Sweep:
             relay.collect()
             # A sweep that cannot read the outbox must not report that it is empty: silence raises the alarm.
             if complete or answers:
-                self.report.swept(answers, oldest, relay.sent)
+                self.report.swept(answers, oldest, len(relay.delivered))
 
     def _send(self, page: Sequence[Owed], relay: Relay, deadline: Deadline) -> None:
         for items in _in_batches(page):
             if relay.away:
                 return
-            order_ids = {order_of(reference) for owed in items for reference in owed.references}
+            order_ids = {reference.order_id for owed in items for reference in owed.references}
             records = self.orders.read(order_ids, (), deadline).reservations
-            on_record = {
-                answer.reference: answer for found in records.values() if found for answer in found.answers
-            }
             for owed in items:
-                found = [on_record[name] for name in owed.references if name in on_record]
-                if lost := [name for name in owed.references if name not in on_record]:
-                    self.report.lost(owed.change, [order_of(name) for name in lost])
+                found, lost = _answers(owed, records)
+                if lost:
+                    self.report.lost(owed.change, lost)
                 if found:
                     relay.deliver(owed.change, found, whole=not lost)
                 elif not lost:
                     self.outbox.remove(owed.change)
+
+
+def _answers(owed: Owed, records: Mapping[str, Reservation | None]) -> tuple[list[Answer], list[str]]:
+    """The answers that `owed` names, and the orders of those that are lost."""
+    found: list[Answer] = []
+    lost: list[str] = []
+    for reference in owed.references:
+        record = records[reference.order_id]
+        answer = answer_to(record, reference, change_answer) if record else None
+        if answer:
+            found.append(answer)
+        else:
+            lost.append(reference.order_id)
+    return found, lost
 
 
 def _in_batches(page: Sequence[Owed]) -> Iterator[list[Owed]]:

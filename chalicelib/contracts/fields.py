@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation
 from typing import Annotated, Final, Literal
 
@@ -18,6 +18,7 @@ from pydantic import (
 )
 from pydantic_core import Url
 
+from chalicelib.domain.commands import is_ours
 from chalicelib.domain.stock import CHANGE_PREFIX, MAX_QUANTITY, MAX_STOCK
 
 SKU_LENGTH: Final = 64
@@ -84,6 +85,12 @@ def _not_a_change(order_id: str) -> str:
     if order_id.startswith(CHANGE_PREFIX):
         raise ValueError(f"must not begin with '{CHANGE_PREFIX}', which is reserved")
     return order_id
+
+
+def _not_ours(operation_id: str) -> str:
+    if is_ours(operation_id):
+        raise ValueError(f"'{operation_id}' is reserved")
+    return operation_id
 
 
 def _visible(character: str) -> bool:
@@ -179,7 +186,10 @@ def _time(value: object) -> datetime:
         raise ValueError("must be an ISO 8601 date and time") from None
     if time.tzinfo is None:
         raise ValueError("must have an offset from UTC")
-    return time
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be between the years 1 and 9999 in UTC") from None
 
 
 _Id = AfterValidator(_id)
@@ -206,6 +216,12 @@ OrderId = Annotated[
     StringConstraints(strict=True, min_length=1, max_length=ORDER_ID_LENGTH),
     _Id,
     AfterValidator(_not_a_change),
+]
+OperationId = Annotated[
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=ORDER_ID_LENGTH),
+    _Id,
+    AfterValidator(_not_ours),
 ]
 CustomerId = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=CUSTOMER_ID_LENGTH), _Id]
 Quantity = Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY)]

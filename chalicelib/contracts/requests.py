@@ -1,37 +1,46 @@
-"""What REST requests contain: one model per call, and one per JSON body.
+"""What REST requests contain: one model per call; `chalicelib.contracts.bodies` has their JSON bodies.
 
 A call's fields are marked with the `Part` of the HTTP request that they come from. All parts are checked
 together, so that one response lists every invalid field.
 """
 
-from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, ClassVar, Final, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from chalicelib.contracts import pagination
+from chalicelib.contracts.bodies import (
+    AvailabilityQuestion,
+    HoldExtension,
+    NewProduct,
+    NewReservation,
+    OrderCancellation,
+    OrderPart,
+    ProductChanges,
+    ReorderPoint,
+    StockAdjustment,
+    StockCount,
+    StockSetting,
+)
 from chalicelib.contracts.fields import (
-    AdjustmentReason,
-    Delta,
-    Description,
     IdempotencyKeyText,
-    ImageUrl,
-    Name,
     OrderId,
     PageLimit,
-    Price,
-    Quantity,
-    Reference,
     Sku,
-    StockLevel,
-    StockVersion,
-    not_null,
 )
 from chalicelib.contracts.validation import INVALID_TOKEN
 from chalicelib.errors import InvalidPageToken
 
+_PATCH_TYPES: Final = ("application/json", "application/merge-patch+json")
+"""The second is the type of RFC 7396, whose rules each PATCH follows."""
 GIVEN_TWICE: Final = "must be given once, but is given with several values"
 
 
@@ -76,79 +85,6 @@ class Request(BaseModel):
         }
 
 
-class Body(BaseModel):
-    """What every JSON body has: unknown fields are refused."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", defer_build=True)
-
-
-class NewProduct(Body):
-    """A product to create."""
-
-    sku: Sku
-    name: Name
-    price: Price
-    description: Description | None = None
-    image_url: ImageUrl | None = None
-
-
-class ProductChanges(Body):
-    """Changes of a product; null clears a field, where null is allowed (RFC 7396)."""
-
-    # The defaults are never read: a field that a request does not name stays as it is.
-    name: Name = ""
-    price: Price = Decimal(0)
-    description: Description | None = None
-    image_url: ImageUrl | None = None
-
-    @model_validator(mode="after")
-    def _some(self) -> Self:
-        if not self.model_fields_set:
-            raise ValueError("must change something")
-        return self
-
-    def given(self) -> dict[str, str | Decimal | None]:
-        """The fields that the request names."""
-        return {name: getattr(self, name) for name in self.model_fields_set}
-
-
-class StockSetting(Body):
-    """The available units to set."""
-
-    quantity: StockLevel
-    # Null may be a mistake that would cost callers their protection, so it is refused.
-    expected_quantity: Annotated[StockLevel | None, BeforeValidator(not_null)] = None
-
-
-class StockAdjustment(Body):
-    """A relative change of stock."""
-
-    delta: Delta
-    reason: AdjustmentReason
-    reference: Annotated[Reference | None, BeforeValidator(not_null)] = None
-
-
-class StockCount(Body):
-    """The units that were counted on the shelf, reserved ones included."""
-
-    counted: StockLevel
-    expected_version: Annotated[StockVersion | None, BeforeValidator(not_null)] = None
-    reference: Annotated[Reference | None, BeforeValidator(not_null)] = None
-
-
-class RequestedItem(Body):
-    """How many units of a SKU a caller asks for."""
-
-    sku: Sku
-    quantity: Quantity
-
-
-class AvailabilityQuestion(Body):
-    """1 to 100 items; entries of one SKU are added up."""
-
-    items: Annotated[list[RequestedItem], Field(min_length=1, max_length=100)]
-
-
 class NoInput(Request):
     """A call without input."""
 
@@ -165,6 +101,30 @@ class OneOrder(Request):
     order_id: Annotated[OrderId, Part.PATH]
 
 
+class ReserveOrder(Request):
+    """POST /reservations"""
+
+    body: Annotated[NewReservation, Part.BODY]
+
+
+class ExtendOrder(OneOrder):
+    """POST /reservations/{order_id}/extend"""
+
+    body: Annotated[HoldExtension, Part.BODY]
+
+
+class FulfillOrder(OneOrder):
+    """POST /reservations/{order_id}/fulfill"""
+
+    body: Annotated[OrderPart, Part.BODY]
+
+
+class ReleaseOrder(OneOrder):
+    """POST /reservations/{order_id}/release"""
+
+    body: Annotated[OrderCancellation, Part.BODY]
+
+
 class CreateProduct(Request):
     """POST /products"""
 
@@ -174,8 +134,7 @@ class CreateProduct(Request):
 class ChangeProduct(OneSku):
     """PATCH /products/{sku}"""
 
-    # The second is the type of RFC 7396, whose rules this call follows.
-    media_types = ("application/json", "application/merge-patch+json")
+    media_types = _PATCH_TYPES
 
     body: Annotated[ProductChanges, Part.BODY]
 
@@ -207,6 +166,14 @@ class CountStock(_Repeatable):
     """POST /inventory/{sku}/counts"""
 
     body: Annotated[StockCount, Part.BODY]
+
+
+class SetReorderPoint(OneSku):
+    """PATCH /inventory/{sku}"""
+
+    media_types = _PATCH_TYPES
+
+    body: Annotated[ReorderPoint, Part.BODY]
 
 
 class CheckAvailability(Request):

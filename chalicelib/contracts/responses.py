@@ -48,6 +48,7 @@ class Stock(Response):
     reserved: the units that open orders hold.
     on_hand: the units on the shelf, which is both together.
     version: how often the stock was changed.
+    reorder_point: with how many available units it is time to order more; null if nobody has said.
     """
 
     sku: str
@@ -55,6 +56,7 @@ class Stock(Response):
     reserved: int
     on_hand: int
     version: int
+    reorder_point: int | None
     updated_at: str
 
 
@@ -87,29 +89,40 @@ class Availability(Response):
     items: dict[str, ItemAvailability]
 
 
-class ReservedItem(Response):
-    """How many units of a SKU an order asked for."""
+class OrderLine(Response):
+    """Units of a SKU, of an order."""
 
     sku: str
     quantity: int
 
 
 class Operation(Response):
-    """A change of an order, with the answer to it as it was stored; `type` is that of its message."""
+    """A change of an order, with the answer to it as it was stored; `type` is that of its message.
+
+    `answer` is null for what nobody was told.
+    """
 
     operation_id: str
     type: str
     at: str
-    answer: dict[str, Any]
+    answer: dict[str, Any] | None
 
 
 class Reservation(Response):
-    """What became of an order; `answer` is the answer to the OMS as it was stored."""
+    """What became of an order; `answer` is the answer to the reservation as it was stored.
+
+    `ordered` are the units that were asked for, `items` those that are held now. `expires_at` is the end of
+    a hold, null if the order is firm or closed.
+    """
 
     order_id: str
-    outcome: Literal["RESERVED", "REJECTED", "RELEASED"]
+    outcome: Literal["RESERVED", "REJECTED", "RELEASED", "FULFILLED"]
     customer_id: str | None
-    items: list[ReservedItem]
+    ordered: list[OrderLine]
+    items: list[OrderLine]
+    fulfilled: list[OrderLine]
+    released: list[OrderLine]
+    expires_at: str | None
     created_at: str
     answer: dict[str, Any] | None
     operations: list[Operation]
@@ -143,3 +156,4 @@ class ProblemDetails(Response):
     request_id: str
     errors: list[FieldProblem] = []
     reserved: int | None = None
+    items: list[dict[str, Any]] = []

@@ -7,14 +7,14 @@ with "after what this transaction takes, its witness has less than the order ask
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
-from chalicelib.domain.commands import Invalid, Reserve
-from chalicelib.domain.reservation import Change, Reservation, transition
-from chalicelib.domain.writes import ProveAbsent, ProveBelow, ReturnStock, StockWrite, TakeStock
+from chalicelib.domain.commands import Invalid, TooMany
+from chalicelib.domain.reservation import Reservation
+from chalicelib.domain.writes import MoveStock, ProveAbsent, ProveBelow, StockWrite
 
 MAX_ACTIONS: Final = 99
 """DynamoDB takes 100 actions in a transaction, and one is the outbox's.
@@ -85,6 +85,7 @@ class Failure(StrEnum):
     SKU_NOT_FOUND = "SKU_NOT_FOUND"
     INVALID_REQUEST = "INVALID_REQUEST"
     TOO_MANY_ITEMS = "TOO_MANY_ITEMS"
+    EXPIRED = "EXPIRED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,24 +101,43 @@ class Shortage:
         return Failure.SKU_NOT_FOUND if self.available is None else Failure.INSUFFICIENT_STOCK
 
 
+class Demand(Protocol):
+    """What takes stock for an order: a reservation, or a confirmation that comes too late.
+
+    `expires_at`: from then on (ISO 8601, UTC) it is no longer wanted; None: it always is.
+    """
+
+    @property
+    def order_id(self) -> str: ...
+    @property
+    def items(self) -> Mapping[str, int]: ...
+    @property
+    def refusal(self) -> Invalid | TooMany | None: ...
+    @property
+    def expires_at(self) -> str | None: ...
+
+
+_D = TypeVar("_D", bound=Demand)
+
+
 @dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Generic[_D]):
     """What the plan says about one order: it is admitted if there is no `failure`."""
 
-    order: Reserve
+    order: _D
     failure: Failure | None = None
     shortages: tuple[Shortage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Generic[_D]):
     """A decision for each order, in order of arrival, and the writes on stock that make them true.
 
     `unseen` are the SKUs of rejected orders that the snapshot does not have: reading them first makes the
     answers complete.
     """
 
-    decisions: tuple[Decision, ...]
+    decisions: tuple[Decision[_D], ...]
     writes: tuple[StockWrite, ...]
     unseen: frozenset[str]
 
@@ -126,19 +146,21 @@ class Plan:
         return any(decision.shortages for decision in self.decisions)
 
 
-def plan(orders: Sequence[Reserve], stock: Mapping[str, int | None]) -> Plan:
-    """Admit `orders` in order of arrival while the stock lasts, and reject the others.
+def plan(orders: Sequence[_D], stock: Mapping[str, int | None], now: str = "") -> Plan[_D]:
+    """Admit `orders` in order of arrival while the stock lasts, and reject the others, at `now`.
 
     `stock` maps a SKU to its units, or to None where there is no such SKU. The plan assumes that a SKU which
-    is not in it has enough: the transaction will tell.
+    is not in it has enough: the transaction will tell. `now` is ISO 8601 in UTC; without it, no hold is over.
     """
-    takes = _admit(orders, stock)
+    takes = _admit(orders, stock, now)
     left = {sku: None if units is None else units - takes.units.get(sku, 0) for sku, units in stock.items()}
     decisions = tuple(
-        Decision(order) if order.order_id in takes.admitted else _reject(order, left) for order in orders
+        Decision(order) if order.order_id in takes.admitted else _reject(order, left, now) for order in orders
     )
     absent, limits = _witnesses(decisions, takes.units)
-    writes: list[StockWrite] = [TakeStock(sku, units, limits.get(sku)) for sku, units in takes.units.items()]
+    writes: list[StockWrite] = [
+        MoveStock(sku, -units, units, limits.get(sku)) for sku, units in takes.units.items()
+    ]
     writes += [ProveBelow(sku, limit) for sku, limit in limits.items() if sku not in takes.units]
     writes += [ProveAbsent(sku) for sku in absent]
     asked = {sku for decision in decisions if decision.shortages for sku in decision.order.items}
@@ -151,12 +173,16 @@ class _Admissions:
     units: dict[str, int]
 
 
-def _admit(orders: Iterable[Reserve], stock: Mapping[str, int | None]) -> _Admissions:
+def _admit(orders: Iterable[Demand], stock: Mapping[str, int | None], now: str) -> _Admissions:
     takes = _Admissions(set(), {})
     for order in orders:
-        if order.refusal is None and all(
-            sku not in stock or takes.units.get(sku, 0) + asked <= (stock[sku] or 0)
-            for sku, asked in order.items.items()
+        if (
+            order.refusal is None
+            and not _is_over(order, now)
+            and all(
+                sku not in stock or takes.units.get(sku, 0) + asked <= (stock[sku] or 0)
+                for sku, asked in order.items.items()
+            )
         ):
             takes.admitted.add(order.order_id)
             for sku, asked in order.items.items():
@@ -164,10 +190,16 @@ def _admit(orders: Iterable[Reserve], stock: Mapping[str, int | None]) -> _Admis
     return takes
 
 
-def _reject(order: Reserve, left: Mapping[str, int | None]) -> Decision:
+def _is_over(order: Demand, now: str) -> bool:
+    return order.expires_at is not None and order.expires_at <= now
+
+
+def _reject(order: _D, left: Mapping[str, int | None], now: str) -> Decision[_D]:
     if order.refusal is not None:
         invalid = isinstance(order.refusal, Invalid)
         return Decision(order, Failure.INVALID_REQUEST if invalid else Failure.TOO_MANY_ITEMS)
+    if _is_over(order, now):
+        return Decision(order, Failure.EXPIRED)
     shortages = tuple(
         Shortage(sku, asked, left[sku])
         for sku, asked in order.items.items()
@@ -177,7 +209,9 @@ def _reject(order: Reserve, left: Mapping[str, int | None]) -> Decision:
     return Decision(order, Failure.INSUFFICIENT_STOCK if found else Failure.SKU_NOT_FOUND, shortages)
 
 
-def _witnesses(decisions: Iterable[Decision], taken: Mapping[str, int]) -> tuple[set[str], dict[str, int]]:
+def _witnesses(
+    decisions: Iterable[Decision[Any]], taken: Mapping[str, int]
+) -> tuple[set[str], dict[str, int]]:
     """Find one witness for each rejected order: the SKUs that do not exist, and the limits of the others.
 
     A limit is what the group takes of the SKU plus the smallest demand that it turns away there:
@@ -202,69 +236,3 @@ def _witnesses(decisions: Iterable[Decision], taken: Mapping[str, int]) -> tuple
             limit = taken.get(witness.sku, 0) + witness.requested
             limits[witness.sku] = min(limit, limits.get(witness.sku, limit))
     return absent, limits
-
-
-@dataclass(frozen=True, slots=True)
-class OrderToRelease:
-    """An order to release, with its reservation, None where it has none."""
-
-    order_id: str
-    reservation: Reservation | None
-
-    @property
-    def releasable(self) -> bool:
-        """Whether a release changes anything."""
-        return transition(self.reservation, Change.RELEASE) is not None
-
-    @property
-    def items(self) -> Mapping[str, int]:
-        """The units that the release gives back, by SKU."""
-        return self.reservation.held if self.reservation else {}
-
-    @property
-    def skus(self) -> Iterable[str]:
-        return self.items.keys()
-
-    def as_seen(self, snapshot: Snapshot) -> OrderToRelease:
-        """The order with its reservation as `snapshot` has it, if it does."""
-        return OrderToRelease(self.order_id, snapshot.reservations.get(self.order_id, self.reservation))
-
-
-@dataclass(frozen=True, slots=True)
-class Released:
-    """What the release of an order gives back, by SKU, and the SKUs that no longer exist."""
-
-    order: OrderToRelease
-    returned: Mapping[str, int]
-    missing: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ReleasePlan:
-    """What each release gives back, in order of arrival, and the writes on stock that do it."""
-
-    released: tuple[Released, ...]
-    writes: tuple[StockWrite, ...]
-
-
-def plan_releases(orders: Iterable[OrderToRelease], missing: Set[str]) -> ReleasePlan:
-    """Give back the stock of `orders`, each of them releasable.
-
-    `missing` are SKUs known not to exist: the plan proves their absence instead.
-    """
-    orders = tuple(orders)
-    back: dict[str, int] = {}
-    for order in orders:
-        for sku, units in order.items.items():
-            back[sku] = back.get(sku, 0) + units
-    return ReleasePlan(
-        tuple(
-            Released(
-                order,
-                {sku: units for sku, units in order.items.items() if sku not in missing},
-                tuple(sku for sku in order.items if sku in missing),
-            )
-            for order in orders
-        ),
-        tuple(ProveAbsent(sku) if sku in missing else ReturnStock(sku, units) for sku, units in back.items()),
-    )

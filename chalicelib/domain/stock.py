@@ -35,6 +35,7 @@ class Stock:
     quantity: the units that are available.
     reserved: the units that open orders hold.
     version: how often the stock was changed; 0 if only versions up to 1.1 did, which do not count.
+    reorder_point: with how many available units it is time to order more; None if nobody has said.
     """
 
     sku: str
@@ -42,6 +43,7 @@ class Stock:
     updated_at: str
     reserved: int = 0
     version: int = 0
+    reorder_point: int | None = None
 
     @property
     def on_hand(self) -> int:

@@ -6,27 +6,21 @@ Each write names one item, and no item may be named twice in a transaction.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chalicelib.domain.reservation import Answer, Reservation
+from chalicelib.domain.reservation import Answer, Reference, Reservation
 
 
 @dataclass(frozen=True, slots=True)
-class TakeStock:
-    """Take `quantity` units of a SKU, on condition that they are there.
+class MoveStock:
+    """Add `quantity` units to what is available of a SKU, and `reserved` units to what is reserved of it.
 
-    With `below`, also on condition that there were fewer than that before.
+    Negative units are taken away. It is done on condition that the SKU exists with the units that are taken
+    from what is available. With `below`, also on condition that fewer than that were available before.
     """
 
     sku: str
     quantity: int
+    reserved: int
     below: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ReturnStock:
-    """Add `quantity` units to a SKU, on condition that it exists."""
-
-    sku: str
-    quantity: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +61,8 @@ class OweAnswers:
     """Put an item into the outbox: the commit `change` owes the answers that `references` name."""
 
     change: str
-    references: Sequence[str]
+    references: Sequence[Reference]
 
 
-StockWrite = TakeStock | ReturnStock | ProveBelow | ProveAbsent
+StockWrite = MoveStock | ProveBelow | ProveAbsent
 Write = StockWrite | RecordReservation | OweAnswers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 from uuid import uuid4
 
@@ -164,8 +164,12 @@ class StockChanges:
                     return self._repeat(asked, first)
                 raise
             change = asked.change(adjustment)
-            left = seen.quantity + adjustment.delta
-            result = Stock(asked.sku, left, iso(change.at), seen.reserved, seen.version + 1)
+            result = replace(
+                seen,
+                quantity=seen.quantity + adjustment.delta,
+                updated_at=iso(change.at),
+                version=seen.version + 1,
+            )
             try:
                 self.store.replace(change, seen, result, asked.deadline)
             except NotApplied as error:

@@ -11,15 +11,20 @@ from collections.abc import Mapping
 from dataclasses import fields
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
+from zlib import crc32
 
 from chalicelib.aws.dynamodb import Item
-from chalicelib.domain.reservation import RELEASE, AnswerType, Operation, Outcome, Reservation
+from chalicelib.domain.commands import ChangeType
+from chalicelib.domain.reservation import AnswerType, Operation, Outcome, Reservation
 from chalicelib.domain.stock import Product, Stock, StockChange, StoredChange
 from chalicelib.domain.timestamps import iso
 from chalicelib.domain.writes import OweAnswers
 
-_TEXTS = ("customer_id", "event", "change")
+HOLD_SHARDS: Final = 8
+"""The parts of the index `holds`, so that its writes are spread."""
+_TEXTS: Final = ("customer_id", "event", "change", "expires_at", "due_at", "full_at")
+_UNITS: Final = ("held", "fulfilled", "expired")
 
 
 def product_to_item(product: Product) -> dict[str, Any]:
@@ -30,18 +35,18 @@ def product_to_item(product: Product) -> dict[str, Any]:
 def product_from_item(item: Item) -> Product:
     """The product that `item` stores."""
     return Product(
-        sku=item["sku"]["S"],
-        name=item["name"]["S"],
-        price=Decimal(item["price"]["N"]),
-        description=item["description"]["S"] if "description" in item else None,
-        image_url=item["image_url"]["S"] if "image_url" in item else None,
-        created_at=item["created_at"]["S"],
-        updated_at=item["updated_at"]["S"],
+        item["sku"]["S"],
+        item["name"]["S"],
+        Decimal(item["price"]["N"]),
+        item["description"]["S"] if "description" in item else None,
+        item["image_url"]["S"] if "image_url" in item else None,
+        item["created_at"]["S"],
+        item["updated_at"]["S"],
     )
 
 
 def stock_to_item(stock: Stock, change: str) -> dict[str, Any]:
-    """The item that stores `stock` as the commit `change` made it."""
+    """The item that stores `stock` as the commit `change` made it; a field that is None is left out."""
     return attributes(_fields(stock) | {"change": change})
 
 
@@ -53,6 +58,7 @@ def stock_from_item(item: Item) -> Stock:
         updated_at=item["updated_at"]["S"],
         reserved=int(item["reserved"]["N"]) if "reserved" in item else 0,
         version=int(item["version"]["N"]) if "version" in item else 0,
+        reorder_point=int(item["reorder_point"]["N"]) if "reorder_point" in item else None,
     )
 
 
@@ -62,7 +68,10 @@ def stock_to_text(stock: Stock) -> str:
 
 
 def stock_from_text(text: str) -> Stock:
-    """The stock in a stored result. Fields that this version does not know are ignored."""
+    """The stock in a stored result.
+
+    What an older version left out is read as its default, and fields that this one does not know are ignored.
+    """
     stored = json.loads(text)
     return Stock(**{field.name: stored[field.name] for field in fields(Stock) if field.name in stored})
 
@@ -97,21 +106,36 @@ def stored_change_from_item(item: Item) -> StoredChange:
 
 
 def reservation_to_item(reservation: Reservation, expires: int) -> dict[str, Any]:
-    """The item that stores `reservation` until `expires` (Unix time in seconds)."""
-    return {
+    """The item that stores `reservation`, until `expires` (Unix time in seconds) once it is closed.
+
+    An order that is due some day is in the index `holds`, which is sparse.
+    """
+    item = {
         "order_id": {"S": reservation.order_id},
         "outcome": {"S": reservation.outcome.value},
-        "items": {"M": {sku: {"N": str(units)} for sku, units in reservation.items.items()}},
+        "items": _units_to_value(reservation.items),
         "created_at": {"S": reservation.created_at},
-        "ttl": {"N": str(expires)},
-        **({} if reservation.event_queued else {"queued": {"BOOL": False}}),
-        **(
-            {"operations": {"L": [_operation_to_value(o) for o in reservation.operations]}}
-            if reservation.operations
-            else {}
-        ),
-        **{name: {"S": text} for name in _TEXTS if (text := getattr(reservation, name)) is not None},
     }
+    for name in _TEXTS:
+        if (text := getattr(reservation, name)) is not None:
+            item[name] = {"S": text}
+    for name in _UNITS:
+        if units := getattr(reservation, name):
+            item[name] = _units_to_value(units)
+    if not reservation.event_queued:
+        item["queued"] = {"BOOL": False}
+    if reservation.operations:
+        item["operations"] = {"L": [_operation_to_value(o) for o in reservation.operations]}
+    if reservation.due_at is not None:
+        item["hold_shard"] = {"S": shard_of(reservation.order_id)}
+    if not reservation.is_open:
+        item["ttl"] = {"N": str(expires)}
+    return item
+
+
+def shard_of(order_id: str) -> str:
+    """The part of the index `holds` that an order is in."""
+    return str(crc32(order_id.encode()) % HOLD_SHARDS)
 
 
 def reservation_from_item(item: Item) -> Reservation:
@@ -124,17 +148,27 @@ def reservation_from_item(item: Item) -> Reservation:
     operations = [_operation_from_value(value["M"]) for value in item.get("operations", {"L": []})["L"]]
     if "release_event" in item:
         operations.append(_old_release(item))
+    given: dict[str, Any] = {name: item[name]["S"] for name in _TEXTS if name in item}
+    given |= {name: _units_from_value(item[name]) for name in _UNITS if name in item}
     # A release sent the first answer itself, so only a record that was not released may still owe it.
     sent = "published_at" in item or outcome is Outcome.RELEASED
     return Reservation(
         order_id=item["order_id"]["S"],
         outcome=outcome,
         created_at=item["created_at"]["S"],
-        items={sku: int(units["N"]) for sku, units in item["items"]["M"].items()},
+        items=_units_from_value(item["items"]),
         event_queued=item["queued"]["BOOL"] if "queued" in item else "change" in item or sent,
         operations=tuple(operations),
-        **{name: item[name]["S"] for name in _TEXTS if name in item},
+        **given,
     )
+
+
+def _units_to_value(units: Mapping[str, int]) -> dict[str, Any]:
+    return {"M": {sku: {"N": str(number)} for sku, number in units.items()}}
+
+
+def _units_from_value(value: Item) -> dict[str, int]:
+    return {sku: int(number["N"]) for sku, number in value["M"].items()}
 
 
 def _operation_to_value(operation: Operation) -> dict[str, Any]:
@@ -142,7 +176,7 @@ def _operation_to_value(operation: Operation) -> dict[str, Any]:
         "id": operation.id,
         "type": operation.type,
         "at": operation.at,
-        "answer": operation.answer.value,
+        "answer": operation.answer.value if operation.answer else None,
         "event": operation.event,
     }
     return {"M": attributes(texts) | ({} if operation.queued else {"queued": {"BOOL": False}})}
@@ -153,8 +187,8 @@ def _operation_from_value(value: Item) -> Operation:
         id=value["id"]["S"],
         type=value["type"]["S"],
         at=value["at"]["S"],
-        answer=AnswerType(value["answer"]["S"]),
-        event=value["event"]["S"],
+        answer=AnswerType(value["answer"]["S"]) if "answer" in value else None,
+        event=value["event"]["S"] if "event" in value else None,
         queued=value["queued"]["BOOL"] if "queued" in value else True,
     )
 
@@ -162,7 +196,14 @@ def _operation_from_value(value: Item) -> Operation:
 def _old_release(item: Item) -> Operation:
     event = item["release_event"]["S"]
     at = json.loads(event)["timestamp"]
-    return Operation(RELEASE, RELEASE, at, AnswerType.RELEASED, event, "release_published_at" in item)
+    return Operation(
+        ChangeType.RELEASE.value,
+        ChangeType.RELEASE.value,
+        at,
+        AnswerType.RELEASED,
+        event,
+        "release_published_at" in item,
+    )
 
 
 def sku_key(sku: str) -> dict[str, Any]:
@@ -184,7 +225,7 @@ def owed_to_item(owed: OweAnswers, now: datetime) -> dict[str, Any]:
     """The item that stores what a commit made at `now` owes."""
     return {
         **outbox_key(owed.change),
-        "owed": {"SS": list(owed.references)},
+        "owed": {"SS": [str(reference) for reference in owed.references]},
         "created_at": {"S": iso(now)},
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,11 @@ from chalicelib.domain.planner import Snapshot
 from chalicelib.domain.reservation import Reservation
 from chalicelib.domain.timestamps import iso
 from chalicelib.domain.writes import (
+    MoveStock,
     OweAnswers,
     ProveAbsent,
     ProveBelow,
     RecordReservation,
-    ReturnStock,
-    TakeStock,
     Write,
 )
 from chalicelib.errors import TransactionCancelled
@@ -65,8 +64,31 @@ class OrderStore:
             reservations={order_id: _reservation(found.get(key)) for key, order_id in record_keys.items()},
         )
 
-    def commit(self, writes: Sequence[Write], now: datetime, snapshot: Snapshot) -> bool:
-        """Do all of `writes` at once, or none; returns whether they are done.
+    def due(self, shard: str, until: str, deadline: Deadline) -> Iterator[list[tuple[str, str]]]:
+        """The orders in a part of the index `holds` that are due `until` (ISO 8601, UTC), page by page.
+
+        Each with the time when it is due, the oldest first. The index is eventually consistent. Raises
+        `AwsError`, `OutOfTime`.
+        """
+        start: dict[str, Any] = {}
+        while True:
+            deadline.check()
+            with aws_errors():
+                page = self._client.query(
+                    TableName=self._records,
+                    IndexName="holds",
+                    KeyConditionExpression="hold_shard = :shard AND due_at <= :until",
+                    ExpressionAttributeValues={":shard": {"S": shard}, ":until": {"S": until}},
+                    Limit=dynamodb.MAX_KEYS,
+                    **start,
+                )
+            yield [(item["order_id"]["S"], item["due_at"]["S"]) for item in page["Items"]]
+            if "LastEvaluatedKey" not in page:
+                return
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+    def commit(self, writes: Sequence[Write], change: str, now: datetime, snapshot: Snapshot) -> bool:
+        """Do all of `writes` at once, as the commit `change`, or none; returns whether they are done.
 
         If a condition did not hold, `snapshot` learns what is there instead. Raises `TransactionCancelled`
         where it conflicted, was throttled or is invalid, or another `AwsError`; after `Unreachable` the
@@ -74,7 +96,7 @@ class OrderStore:
         """
         if not writes:
             return True
-        actions = [self._action(write, now) for write in writes]
+        actions = [self._action(write, change, now) for write in writes]
         try:
             with aws_errors():
                 self._client.transact_write_items(TransactItems=actions)
@@ -85,20 +107,10 @@ class OrderStore:
             return False
         return True
 
-    def _action(self, write: Write, now: datetime) -> Any:
+    def _action(self, write: Write, change: str, now: datetime) -> Any:
         match write:
-            case TakeStock(sku, quantity, below):
-                values = {":units": {"N": str(quantity)}, ":now": {"S": iso(now)}}
-                enough = "quantity >= :units"
-                if below is not None:
-                    values[":limit"] = {"N": str(below)}
-                    enough += " AND quantity < :limit"
-                change = "SET quantity = quantity - :units, updated_at = :now"
-                return self._stock("Update", sku, enough, values, UpdateExpression=change)
-            case ReturnStock(sku, quantity):
-                values = {":units": {"N": str(quantity)}, ":now": {"S": iso(now)}}
-                change = "SET quantity = quantity + :units, updated_at = :now"
-                return self._stock("Update", sku, "attribute_exists(sku)", values, UpdateExpression=change)
+            case MoveStock():
+                return self._move(write, change, now)
             case ProveBelow(sku, limit):
                 return self._stock("ConditionCheck", sku, "quantity < :limit", {":limit": {"N": str(limit)}})
             case ProveAbsent(sku):
@@ -108,6 +120,23 @@ class OrderStore:
                 return {"Put": {"TableName": self._records, "Item": item, **_unchanged(seen)}}
             case OweAnswers():
                 return {"Put": {"TableName": self._outbox, "Item": owed_to_item(write, now)}}
+
+    def _move(self, move: MoveStock, change: str, now: datetime) -> Any:
+        values = {":units": {"N": str(move.quantity)}, ":now": {"S": iso(now)}, ":change": {"S": change}}
+        values |= {":reserved": {"N": str(move.reserved)}, ":one": {"N": "1"}}
+        condition = "attribute_exists(sku)"
+        if move.quantity < 0:
+            values[":taken"] = {"N": str(-move.quantity)}
+            condition = "quantity >= :taken"
+        if move.below is not None:
+            values[":limit"] = {"N": str(move.below)}
+            condition += " AND quantity < :limit"
+        # ADD takes an absent number as 0: stock that version 1.1 wrote has no `reserved` and no `version`.
+        update = (
+            "SET quantity = quantity + :units, updated_at = :now, change = :change "
+            "ADD reserved :reserved, version :one"
+        )
+        return self._stock("Update", move.sku, condition, values, UpdateExpression=update)
 
     def _stock(
         self, kind: str, sku: str, condition: str, values: dict[str, Any] | None = None, **extra: str

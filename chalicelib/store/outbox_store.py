@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.aws.errors import aws_errors
+from chalicelib.domain.reservation import Reference
 from chalicelib.errors import Refused
 from chalicelib.store.items import outbox_key
 
@@ -28,7 +29,7 @@ class Owed:
     """What the commit `change` still owes: the references of answers, and when it was made."""
 
     change: str
-    references: Sequence[str]
+    references: Sequence[Reference]
     created_at: datetime
 
 
@@ -50,7 +51,7 @@ class OutboxStore:
                 Owed(
                     item["id"]["S"],
                     # A set that has lost its last member is no longer there.
-                    item["owed"]["SS"] if "owed" in item else (),
+                    [Reference.parse(name) for name in item["owed"]["SS"]] if "owed" in item else (),
                     datetime.fromisoformat(item["created_at"]["S"]),
                 )
                 for item in page["Items"]
@@ -64,7 +65,7 @@ class OutboxStore:
         with aws_errors():
             self._client.delete_item(TableName=self._table, Key=outbox_key(change))
 
-    def narrow(self, change: str, sent: Sequence[str]) -> None:
+    def narrow(self, change: str, sent: Sequence[Reference]) -> None:
         """Remove the references `sent` from the item of a commit, if it is still there."""
         try:
             with aws_errors():
@@ -73,7 +74,7 @@ class OutboxStore:
                     Key=outbox_key(change),
                     UpdateExpression="DELETE owed :sent",
                     ConditionExpression="attribute_exists(id)",  # an update would create the item anew
-                    ExpressionAttributeValues={":sent": {"SS": list(sent)}},
+                    ExpressionAttributeValues={":sent": {"SS": [str(reference) for reference in sent]}},
                 )
         except Refused as refused:
             if refused.code != "ConditionalCheckFailedException":

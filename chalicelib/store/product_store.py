@@ -15,7 +15,6 @@ from uuid import uuid4
 
 from chalicelib.aws import dynamodb
 from chalicelib.aws.deadline import Deadline
-from chalicelib.aws.errors import aws_errors
 from chalicelib.domain.stock import Product, Stock
 from chalicelib.domain.timestamps import iso
 from chalicelib.errors import (
@@ -26,7 +25,6 @@ from chalicelib.errors import (
     NotFound,
     OutOfTime,
     Reason,
-    Refused,
     Throttled,
     TransactionCancelled,
     Unreachable,
@@ -170,17 +168,11 @@ class ProductStore:
             "ConditionExpression": _EXISTS,
             "ExpressionAttributeNames": {f"#{name}": name for name in values},
             "ExpressionAttributeValues": {f":{name}": value for name, value in kept.items()},
-            "ReturnValues": "ALL_NEW",
         }
-        deadline.check()
-        try:
-            with aws_errors():
-                response = self._client.update_item(**request)
-        except Refused as refused:
-            if refused.code == "ConditionalCheckFailedException":
-                raise NotFound(f"there is no SKU {sku}") from refused
-            raise
-        return product_from_item(response["Attributes"])
+        item = dynamodb.update(self._client, request, deadline)
+        if item is None:
+            raise NotFound(f"there is no SKU {sku}")
+        return product_from_item(item)
 
     def delete(self, sku: str, deadline: Deadline) -> None:
         """Delete a product whose stock is 0 and not reserved, or half of one.

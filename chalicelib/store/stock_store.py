@@ -1,12 +1,14 @@
-"""Stock levels, and changes of stock over REST, each with its record in the same transaction.
+"""Stock levels, their reorder points, and changes of stock over REST.
 
-So the stock and the records of its changes never disagree, and a repeated request finds its own record.
+Each change is made in one transaction with its record. So the stock and the records of its changes never
+disagree, and a repeated request finds its own record.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from chalicelib.aws import dynamodb
 from chalicelib.aws.deadline import Deadline
@@ -108,6 +110,26 @@ class StockStore:
             unchanged, values = "quantity = :seen AND version = :version", values | {":version": seen.version}
         update = self._update(change, ":new", unchanged, values | {":new": result.quantity})
         self._transact(update, self._put(change, result), deadline)
+
+    def set_reorder_point(self, sku: str, point: int | None, deadline: Deadline) -> Stock:
+        """Set the reorder point of `sku`, or clear it (None), and return the stock. Raises `NotFound`.
+
+        It counts as a change of the stock, but leaves no record: it moves no units.
+        """
+        values: dict[str, str | int | None] = {":point": point, ":now": iso(deadline.now())}
+        values |= {":commit": uuid4().hex, ":one": 1}
+        change = "REMOVE reorder_point SET" if point is None else "SET reorder_point = :point,"
+        request = {
+            "TableName": self._inventory,
+            "Key": sku_key(sku),
+            "UpdateExpression": f"{change} updated_at = :now, change = :commit ADD version :one",
+            "ConditionExpression": "attribute_exists(sku)",
+            "ExpressionAttributeValues": attributes(values),
+        }
+        item = dynamodb.update(self._client, request, deadline)
+        if item is None:
+            raise NotFound(f"there is no SKU {sku}")
+        return stock_from_item(item)
 
     def find_change(self, change_id: str, deadline: Deadline) -> StoredChange | None:
         """The record of a change, read consistently, or None."""

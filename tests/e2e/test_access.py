@@ -44,9 +44,15 @@ def test_health_needs_no_token(clients: Clients) -> None:
         ("POST", "/inventory/check"),
         ("GET", "/inventory/A"),
         ("PUT", "/inventory/A"),
+        ("PATCH", "/inventory/A"),
         ("POST", "/inventory/A/adjustments"),
         ("POST", "/inventory/A/counts"),
+        ("POST", "/reservations"),
         ("GET", "/reservations/A"),
+        ("POST", "/reservations/A/confirm"),
+        ("POST", "/reservations/A/extend"),
+        ("POST", "/reservations/A/fulfill"),
+        ("POST", "/reservations/A/release"),
     ],
 )
 def test_every_other_route_needs_a_token(clients: Clients, method: str, path: str) -> None:
@@ -89,6 +95,7 @@ def test_a_read_token_allows_reads_only(reader: Api) -> None:
         ("PATCH", "/products/A"),
         ("DELETE", "/products/A"),
         ("PUT", "/inventory/A"),
+        ("PATCH", "/inventory/A"),
         ("POST", "/inventory/A/adjustments"),
         ("POST", "/inventory/A/counts"),
     ):
@@ -112,10 +119,12 @@ def test_an_unknown_route_is_404(writer: Api, path: str) -> None:
         ("POST", "/products/A", {"GET", "HEAD", "PATCH", "DELETE"}),
         ("DELETE", "/inventory", {"GET", "HEAD"}),
         ("PUT", "/inventory/check", {"POST"}),
-        ("PATCH", "/inventory/A", {"GET", "HEAD", "PUT"}),
+        ("DELETE", "/inventory/A", {"GET", "HEAD", "PUT", "PATCH"}),
         ("GET", "/inventory/A/adjustments", {"POST"}),
         ("PUT", "/inventory/A/counts", {"POST"}),
         ("DELETE", "/reservations/A", {"GET", "HEAD"}),
+        ("GET", "/reservations", {"POST"}),
+        ("PUT", "/reservations/A/confirm", {"POST"}),
         ("OPTIONS", "/products", {"GET", "HEAD", "POST"}),
     ],
 )

@@ -89,6 +89,6 @@ def test_an_order_is_answered_and_read_whatever_its_id(reader: Api, oms: Oms, sk
     for sku in skus:
         reservation = reader.call("GET", f"/reservations/{path(sku)}").body
         assert (reservation["outcome"], reservation["order_id"]) == ("RELEASED", sku)
-        assert (reservation["customer_id"], reservation["items"]) == (sku, [{"sku": sku, "quantity": 2}])
+        assert (reservation["customer_id"], reservation["ordered"]) == (sku, [{"sku": sku, "quantity": 2}])
         assert reservation["answer"] == reserved[sku]
         assert reservation["operations"][0]["answer"] == released[sku]

@@ -21,7 +21,8 @@ def adjust(writer: Api, sku: str, delta: Any, key: str = "", **body: Any) -> Rep
 def quantity(reader: Api, sku: str) -> int:
     reply = reader.call("GET", f"/inventory/{sku}")
     assert reply.status == 200
-    assert set(reply.body) == {"sku", "quantity", "reserved", "on_hand", "version", "updated_at"}
+    fields = {"sku", "quantity", "reserved", "on_hand", "version", "reorder_point", "updated_at"}
+    assert set(reply.body) == fields
     return int(reply.body["quantity"])
 
 
@@ -71,6 +72,14 @@ def test_a_count_sets_what_is_on_hand(writer: Api, product: Make) -> None:
     assert (counted.status, counted.body["difference"], counted.body["on_hand"]) == (200, 2, 9)
     again = writer.call("POST", f"/inventory/{sku}/counts", body)
     assert_problem(again, 409, "VERSION_MISMATCH")
+
+
+def test_a_reorder_point_is_set_and_cleared(writer: Api, product: Make) -> None:
+    path = f"/inventory/{product(7)}"
+    for point in (9, None):
+        changed = writer.call("PATCH", path, {"reorder_point": point})
+        assert (changed.status, changed.body["reorder_point"], changed.body["quantity"]) == (200, point, 7)
+        assert writer.call("GET", path).body == changed.body
 
 
 @pytest.mark.parametrize("bad", [1.0, "1", True, None, -1, 10**12 + 1])

@@ -29,11 +29,17 @@ class Instances:
     """`size` processes of `tests.faults.instance_process`, and two that sweep; one that ends is replaced.
 
     `ended` counts exit statuses: -9 (SIGKILL), -14 (SIGALRM: out of time), or another. `senders_killed` names
-    the processes that were killed because of a request.
+    the processes that were killed because of a request. `limits`: the seconds that a batch of an `instance`
+    and a sweep of a `sweeper` may take.
     """
 
     def __init__(
-        self, env: Mapping[str, str], bound: socket.socket, folder: Path, size: int, time_limit: float
+        self,
+        env: Mapping[str, str],
+        bound: socket.socket,
+        folder: Path,
+        size: int,
+        limits: Mapping[str, float],
     ) -> None:
         self.ended: Counter[int] = Counter()
         self.senders_killed: list[str] = []
@@ -41,7 +47,7 @@ class Instances:
         self._bound = bound
         self._folder = folder
         self._sizes = {"instance": size, "sweeper": _SWEEPERS}
-        self._time_limit = time_limit
+        self._limits = limits
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._started = 0
         self._over = threading.Event()
@@ -118,7 +124,7 @@ class Instances:
         arguments = [str(descriptor)] if role == "instance" else []
         with (self._folder / f"{name}.log").open("wb") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", f"tests.faults.{role}_process", *arguments, str(self._time_limit)],
+                [sys.executable, "-m", f"tests.faults.{role}_process", *arguments, str(self._limits[role])],
                 cwd=ROOT,
                 env={**self._env, NAME_VARIABLE: name},
                 pass_fds=[descriptor],

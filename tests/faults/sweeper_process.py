@@ -1,4 +1,4 @@
-"""The sweep of the outbox, as one process that may be killed at any moment.
+"""The sweep of the outbox and of the holds, as one process that may be killed at any moment.
 
 `python -m tests.faults.sweeper_process SECONDS`: sweeps every `PERIOD_SECONDS`. As on Lambda, a sweep that
 takes longer than SECONDS ends the process.
@@ -16,13 +16,15 @@ from unittest import mock
 from chalice.local import LambdaContext
 
 import app
-from chalicelib.consumer import sweep
+from chalicelib.consumer import holds, sweep
+from chalicelib.domain import rulings
 from local.journal import journal
 from tests.faults.processes import connect, time_limit
 
 TIMES_FASTER: Final = 15
-"""The sweep's patience is 30 s, and its period a minute; here they are so many times shorter."""
+"""The sweep's patience is 30 s, its grace 5 s, and its period a minute; here they are so much shorter."""
 PATIENCE: Final = sweep.PATIENCE / TIMES_FASTER
+GRACE: Final = rulings.GRACE / TIMES_FASTER
 PERIOD_SECONDS: Final = timedelta(minutes=1).total_seconds() / TIMES_FASTER
 
 
@@ -31,7 +33,11 @@ def main(limit: float) -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     connect()
-    with mock.patch.object(sweep, "PATIENCE", PATIENCE):
+    with (
+        mock.patch.object(sweep, "PATIENCE", PATIENCE),
+        mock.patch.object(rulings, "GRACE", GRACE),
+        mock.patch.object(holds, "GRACE", GRACE),
+    ):
         while not stop.is_set():
             context = LambdaContext("ims-local-sweep", memory_size=512, max_runtime_ms=int(limit * 1000))
             try:

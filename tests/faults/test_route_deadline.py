@@ -13,11 +13,13 @@ from local.emulator import HOST
 from local.stage import Stage
 from tests.faults import http_faults
 from tests.faults.faulty_proxy import Fault, FaultyProxy
+from tests.integration.consumers import in_
 from tests.support.rest import Response, RestClient, reset_clients
 
 SECONDS = 4.0
 """The function's time limit; a single call to AWS may take 9 s."""
 PRODUCT = {"sku": "NEW", "name": "new", "price": 1}
+ORDER = {"order_id": "o-1", "customer_id": "c", "items": [{"sku": "A", "quantity": 1}]}
 ADJUSTMENT = {"delta": 1, "reason": "RECEIVED"}
 
 READS: dict[str, Callable[[RestClient], Response]] = {
@@ -35,12 +37,20 @@ WRITES: dict[str, Callable[[RestClient], Response]] = {
     "PATCH /products/{sku}": lambda rest: rest.patch("/products/A", {"name": "b"}),
     "DELETE /products/{sku}": lambda rest: rest.delete("/products/A"),
     "PUT /inventory/{sku}": lambda rest: rest.put("/inventory/A", {"quantity": 3}),
+    "PATCH /inventory/{sku}": lambda rest: rest.patch("/inventory/A", {"reorder_point": 3}),
     "POST /inventory/{sku}/adjustments": lambda rest: rest.post(
         "/inventory/A/adjustments", ADJUSTMENT, Idempotency_Key="k-1"
     ),
     "POST /inventory/{sku}/counts": lambda rest: rest.post(
         "/inventory/A/counts", {"counted": 3}, Idempotency_Key="k-2"
     ),
+    "POST /reservations": lambda rest: rest.post("/reservations", ORDER),
+    "POST /reservations/{order_id}/confirm": lambda rest: rest.post("/reservations/o-1/confirm", None),
+    "POST /reservations/{order_id}/extend": lambda rest: rest.post(
+        "/reservations/o-1/extend", {"operation_id": "e", "expires_at": in_(days=1)}
+    ),
+    "POST /reservations/{order_id}/fulfill": lambda rest: rest.post("/reservations/o-1/fulfill", {}),
+    "POST /reservations/{order_id}/release": lambda rest: rest.post("/reservations/o-1/release", {}),
 }
 WITHOUT_KEY = "POST /inventory/{sku}/adjustments without a key"
 

@@ -20,6 +20,7 @@ import app
 from chalicelib.aws.deadline import Deadline
 from chalicelib.consumer.consumer import Consumer
 from chalicelib.consumer.delivery import Publisher
+from chalicelib.consumer.holds import HoldSweep
 from chalicelib.consumer.inbox import Message
 from chalicelib.consumer.sweep import PATIENCE, Sweep
 from chalicelib.store.order_store import OrderStore
@@ -101,9 +102,20 @@ def sweep_on(stage: Stage, script: Any = None) -> Sweep:
     return Sweep(consumer.store, consumer.outbox, consumer.publisher, consumer.executor)
 
 
-def later() -> Deadline:
-    """A deadline of the real length, when what is in the outbox now is no longer too young to sweep."""
-    return replace(after(50), now=lambda: datetime.now(UTC) + PATIENCE + timedelta(seconds=1))
+def hold_sweep_on(stage: Stage, script: Any = None) -> HoldSweep:
+    """A sweep of the holds with its own clients, as in its own process."""
+    consumer = consumer_on(stage, script)
+    return HoldSweep(consumer.store, consumer.outbox, consumer.publisher, consumer.executor)
+
+
+def later(ahead: timedelta = PATIENCE + timedelta(seconds=1)) -> Deadline:
+    """A deadline of the real length, but in the future: what is in the outbox now is old enough to sweep."""
+    return replace(after(50), now=lambda: datetime.now(UTC) + ahead)
+
+
+def in_(**span: float) -> str:
+    """The time that is so far ahead, as in messages."""
+    return (datetime.now(UTC) + timedelta(**span)).isoformat(timespec="milliseconds")
 
 
 @cache
@@ -125,6 +137,10 @@ def _client(stage: Stage, service: Literal["dynamodb", "sqs"]) -> Any:
     )
 
 
+class ViolationError(BaseException):
+    """A transaction broke an invariant. No code under test takes it for a fault that it has to survive."""
+
+
 class CheckingScript:
     """A script with the faults that `faults` returns, which checks each committed transaction."""
 
@@ -137,7 +153,10 @@ class CheckingScript:
 
     def after(self, call: Call, result: Any) -> None:
         if call.operation == "transact_write_items" and not isinstance(result, BaseException):
-            check_transaction(call.parameters["TransactItems"])
+            try:
+                check_transaction(call.parameters["TransactItems"])
+            except AssertionError as violation:
+                raise ViolationError from violation
             self.committed += 1
 
 

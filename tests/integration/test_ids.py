@@ -128,7 +128,7 @@ def test_orders_of_each_category_make_the_round_trip(rest: RestClient, stage: St
         )
         reservation = rest.get(f"/reservations/{path(text)}").json
         assert (reservation["outcome"], reservation["order_id"]) == ("RELEASED", text)
-        assert (reservation["customer_id"], reservation["items"]) == (text, lines)
+        assert (reservation["customer_id"], reservation["ordered"]) == (text, lines)
         assert (reservation["answer"], reservation["operations"][0]["answer"]) == (first[text], second[text])
         assert rest.get(f"/inventory/{path(text)}").json["quantity"] == 5
 

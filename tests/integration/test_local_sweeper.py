@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chalicelib.contracts.events import event_id
-from chalicelib.domain.reservation import AnswerType, Outcome, Reservation
+from chalicelib.domain.reservation import AnswerType, Outcome, Reference, Reservation
 from chalicelib.domain.timestamps import iso
 from chalicelib.domain.writes import OweAnswers
 from chalicelib.store.items import outbox_key, owed_to_item, reservation_to_item
@@ -27,7 +27,7 @@ def owe(stage: Stage) -> None:
     record = Reservation("o", Outcome.RESERVED, iso(LONG_AGO), "c", {"A": 1}, ANSWER, change="change-1")
     item = reservation_to_item(record, int(time.time()) + 3600)
     stage.dynamodb.put_item(TableName=stage.tables.processed_events_table, Item=item)
-    owed = owed_to_item(OweAnswers("change-1", ["o"]), LONG_AGO)
+    owed = owed_to_item(OweAnswers("change-1", [Reference("o")]), LONG_AGO)
     stage.dynamodb.put_item(TableName=stage.tables.outbox_table, Item=owed)
 
 

@@ -6,8 +6,6 @@ from typing import Any
 import pytest
 
 from chalicelib import bootstrap
-from chalicelib.domain.reservation import AnswerType, Operation, Outcome, Reservation
-from chalicelib.store.items import reservation_to_item
 from local.stage import Stage
 from tests.support.reserving import reserve
 from tests.support.rest import Response, RestClient
@@ -47,6 +45,7 @@ def test_stock_is_set_and_returned(rest: RestClient, lamp: str) -> None:
         "reserved": 0,
         "on_hand": 7,
         "version": 3,
+        "reorder_point": None,
         "updated_at": response.json["updated_at"],
     }
     assert rest.get(lamp).json == response.json
@@ -86,8 +85,10 @@ def test_an_unknown_sku_is_not_found_by_any_call(rest: RestClient) -> None:
         rest.post("/inventory/NONE/adjustments", {"delta": 1, "reason": "RECEIVED"}, Idempotency_Key="k"),
         rest.post("/inventory/NONE/counts", {"counted": 1}),
         rest.post("/inventory/NONE/counts", {"counted": 1}, Idempotency_Key="k"),
+        rest.patch("/inventory/NONE", {"reorder_point": 1}),
+        rest.patch("/inventory/NONE", {"reorder_point": None}),
     ]
-    assert [(response.status, response.code) for response in responses] == [(404, "NOT_FOUND")] * 7
+    assert [(response.status, response.code) for response in responses] == [(404, "NOT_FOUND")] * 9
 
 
 def test_a_count_sets_what_is_on_hand(rest: RestClient, stage: Stage, lamp: str) -> None:
@@ -100,6 +101,7 @@ def test_a_count_sets_what_is_on_hand(rest: RestClient, stage: Stage, lamp: str)
         "reserved": 30,
         "on_hand": 90,
         "version": 4,
+        "reorder_point": None,
         "updated_at": counted.json["updated_at"],
     }
     assert rest.get(lamp).json == counted.json
@@ -164,6 +166,35 @@ def test_a_repeated_count_gets_the_first_response(rest: RestClient, stage: Stage
     assert (ask().status, ask().json) == (200, first.json)
     assert ask(89).code == "IDEMPOTENCY_KEY_REUSED"
     assert (first.json["difference"], quantity(rest, lamp)) == (-10, 95)
+
+
+def test_every_stock_level_shows_the_reorder_point(rest: RestClient, lamp: str) -> None:
+    level = rest.get(lamp).json
+    changed = rest.patch(lamp, {"reorder_point": 20})
+    assert (changed.status, changed.json) == (
+        200,
+        level | {"reorder_point": 20, "version": 3, "updated_at": changed.json["updated_at"]},
+    )
+    shown = [
+        rest.get(lamp).json,
+        rest.get("/inventory").json["items"][0],
+        rest.put(lamp, {"quantity": 5}).json,
+        rest.post(f"{lamp}/adjustments", {"delta": 1, "reason": "RECEIVED"}).json,
+        rest.post(f"{lamp}/counts", {"counted": 9}).json,
+    ]
+    assert [document["reorder_point"] for document in shown] == [20] * 5
+    assert "reorder_point" not in rest.get("/products/LAMP").json
+    cleared = rest.patch(lamp, {"reorder_point": None}).json
+    assert (cleared["reorder_point"], cleared["quantity"], cleared["version"]) == (None, 9, 7)
+    assert rest.get(lamp).json == cleared
+
+
+def test_a_reorder_point_gives_a_product_that_lost_its_stock_a_new_one(
+    rest: RestClient, stage: Stage, lamp: str
+) -> None:
+    stage.dynamodb.delete_item(TableName=stage.tables.inventory_table, Key={"sku": {"S": "LAMP"}})
+    changed = rest.patch(lamp, {"reorder_point": 5}).json
+    assert (changed["quantity"], changed["reorder_point"], changed["version"]) == (0, 5, 2)
 
 
 def test_a_check_reports_the_whole_and_each_sku(rest: RestClient, lamp: str) -> None:
@@ -302,7 +333,7 @@ def test_counts_lose_nothing_while_stock_is_adjusted_and_reserved(
             if reserve(stage, "LAMP", units):
                 moved.append(units)
             return None
-        return rest.post(f"{lamp}/adjustments", {"delta": number - 20 or 1, "reason": "CORRECTION"})
+        return rest.post(f"{lamp}/adjustments", {"delta": number - 10 or 1, "reason": "CORRECTION"})
 
     with ThreadPoolExecutor(THREADS) as threads:
         responses = [response for response in threads.map(either, range(48)) if response]
@@ -403,69 +434,3 @@ def test_a_throttled_table_is_503(rest: RestClient, lamp: str) -> None:
     assert [(response.status, response.code, response.headers["retry-after"]) for response in calls] == [
         (503, "THROTTLED", "1")
     ] * len(calls)
-
-
-EVENT = {"type": "InventoryReserved", "order_id": "o:1"}
-RELEASE = Operation("r1", "ReleaseInventory", "t2", AnswerType.RELEASED, json.dumps(EVENT))
-RELEASE_SHOWN = {"operation_id": "r1", "type": "ReleaseInventory", "at": "t2", "answer": EVENT}
-
-
-@pytest.mark.parametrize(
-    ("record", "more_fields"),
-    [
-        (
-            Reservation("o:1", Outcome.RESERVED, "t1", "c", {"A": 2}, json.dumps(EVENT)),
-            {"outcome": "RESERVED", "answer": EVENT, "operations": []},
-        ),
-        (
-            Reservation(
-                "o:1", Outcome.RELEASED, "t1", "c", {"A": 2}, json.dumps(EVENT), operations=(RELEASE,)
-            ),
-            {"outcome": "RELEASED", "answer": EVENT, "operations": [RELEASE_SHOWN]},
-        ),
-        (
-            Reservation("o:1", Outcome.REJECTED, "t1", "c", {"A": 2}, json.dumps(EVENT)),
-            {"outcome": "REJECTED", "answer": EVENT, "operations": []},
-        ),
-    ],
-)
-def test_a_reservation_shows_the_outcome_of_an_order(
-    rest: RestClient, stage: Stage, record: Reservation, more_fields: dict[str, Any]
-) -> None:
-    stage.dynamodb.put_item(
-        TableName=stage.tables.processed_events_table, Item=reservation_to_item(record, 1)
-    )
-    for path in ("/reservations/o:1", "/reservations/o%3A1"):
-        assert rest.get(path).json == {
-            "order_id": "o:1",
-            "customer_id": "c",
-            "items": [{"sku": "A", "quantity": 2}],
-            "created_at": "t1",
-            **more_fields,
-        }
-
-
-def test_a_tombstone_is_a_release_without_a_first_answer(rest: RestClient, stage: Stage) -> None:
-    record = Reservation("o", Outcome.RELEASED, "t1", operations=(RELEASE,))
-    stage.dynamodb.put_item(
-        TableName=stage.tables.processed_events_table, Item=reservation_to_item(record, 1)
-    )
-    assert rest.get("/reservations/o").json == {
-        "order_id": "o",
-        "outcome": "RELEASED",
-        "customer_id": None,
-        "items": [],
-        "created_at": "t1",
-        "answer": None,
-        "operations": [RELEASE_SHOWN],
-    }
-
-
-def test_an_unknown_order_is_not_found(rest: RestClient) -> None:
-    assert rest.get("/reservations/o").code == "NOT_FOUND"
-
-
-def test_the_record_of_an_adjustment_is_no_reservation(rest: RestClient, stage: Stage, lamp: str) -> None:
-    (item,) = stage.dynamodb.scan(TableName=stage.tables.processed_events_table)["Items"]
-    response = rest.get(f"/reservations/{item['order_id']['S'].replace('#', '%23')}")
-    assert (response.status, response.fields) == (400, ["order_id"])

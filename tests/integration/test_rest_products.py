@@ -28,6 +28,7 @@ def test_a_new_product_has_no_stock(rest: RestClient) -> None:
     assert rest.get("/inventory/A-1").json == {
         "sku": "A-1",
         **NO_STOCK,
+        "reorder_point": None,
         "updated_at": made.json["created_at"],
     }
 
@@ -228,7 +229,8 @@ def test_stock_of_version_1_1_is_shown_as_what_it_means(rest: RestClient, stage:
     rest.post("/products", PRODUCT)
     item = {"sku": {"S": "A-1"}, "quantity": {"N": "4"}, "updated_at": {"S": "then"}}
     stage.dynamodb.put_item(TableName=stage.tables.inventory_table, Item=item)
-    level = {"sku": "A-1", "quantity": 4, "reserved": 0, "on_hand": 4, "version": 0, "updated_at": "then"}
+    level = {"sku": "A-1", "quantity": 4, "reserved": 0, "on_hand": 4, "version": 0}
+    level |= {"reorder_point": None, "updated_at": "then"}
     assert rest.get("/inventory/A-1").json == level
     assert rest.get("/inventory").json["items"] == [level]
     assert rest.get("/products/A-1").json["version"] == 0

@@ -6,24 +6,23 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from chalicelib.domain.stock import Adjustment, IdempotencyKey, Product
+from chalicelib.domain.stock import Adjustment, Count, IdempotencyKey, Product
 from chalicelib.domain.timestamps import iso
 from chalicelib.errors import AwsError, Contended, ImsError, Unavailable
 from chalicelib.services.stock_changes import StockChanges
 from chalicelib.store.product_store import ProductStore
 from chalicelib.store.stock_store import StockStore
 from tests.simulation.adversary import Adversary
+from tests.simulation.life import LATER
+from tests.simulation.messages import OmsMessage
 from tests.simulation.network import LogLine, SimulatedNetwork
-from tests.simulation.records import order_of
-from tests.simulation.scenario import Scenario, Write
+from tests.simulation.records import is_open, order_of, seconds, text
+from tests.simulation.scenario import CALM_SECONDS, Scenario, Write
 from tests.simulation.scheduler import Actor, Scheduler
 from tests.simulation.timeline import Responded, Timeline
 from tests.support.deadlines import endless
 from tests.support.engines import FakeStage, Queue
 from tests.support.engines.network import Crash, Network
-
-LATE_SECONDS = 6.0
-"""So long after the last fault, its late effects are over."""
 
 
 @dataclass
@@ -37,7 +36,11 @@ class Simulation:
     log: list[LogLine] = field(default_factory=list)
     message_numbers: dict[str, int] = field(default_factory=dict)
     consumers: int = 0
-    """How many consumers still work."""
+    """How many consumers, and others who change orders, still work."""
+    hold_sweeps: int = 0
+    """How many of those who end holds still work."""
+    later: bool = False
+    """Whether records have expired."""
 
     @property
     def threads(self) -> int:
@@ -54,19 +57,38 @@ class Simulation:
     def at_peace(self) -> bool:
         """Whether everything works, and no consumer is left that could send an answer."""
         scenario = self.scenario
-        calm_at = max(scenario.chaos_until + LATE_SECONDS, scenario.away[1])
+        calm_at = max(scenario.chaos_until + CALM_SECONDS, scenario.away[1])
         return not self.consumers and self.scheduler.now >= calm_at
+
+    @property
+    def coming(self) -> list[OmsMessage]:
+        """The messages that the OMS will send, before records expire or after that."""
+        left = self.scenario.messages[len(self.message_numbers) :]
+        return [message for message in left if self.later or message.at < LATER]
+
+    def due(self, within: float) -> bool:
+        """Whether an order is due within so many seconds."""
+        until = self.stage.clock.now + within
+        records = self.stage.dynamodb.tables[self.stage.tables.processed_events_table].items.values()
+        due = (text(record, "due_at") for record in records if is_open(record))
+        return any(due_at is not None and seconds(due_at) <= until for due_at in due)
 
     @property
     def owed(self) -> bool:
         """Whether the outbox owes an answer, or may still come to do so."""
-        if not self.at_peace:
+        if not self.at_peace or self.hold_sweeps:
             return True
         tables, names = self.stage.dynamodb.tables, self.stage.tables
         records = tables[names.processed_events_table].items
         items = tables[names.outbox_table].items.values()
         owed = {name for item in items for name in item.get("owed", {"SS": ()})["SS"]}
         return any("owed" not in item for item in items) or any(order_of(name) in records for name in owed)
+
+    @property
+    def outbox_size(self) -> int:
+        """How many answers the outbox owes, and how many items it has."""
+        items = self.stage.dynamodb.tables[self.stage.tables.outbox_table].items.values()
+        return sum(1 + len(item.get("owed", {"SS": ()})["SS"]) for item in items)
 
     def actor(self, name: str) -> Actor:
         """A process with a random number generator of its own."""
@@ -89,7 +111,8 @@ class Simulation:
 
 def schedule_messages(simulation: Simulation) -> None:
     """Let the OMS send each message at its time."""
-    for number, message in enumerate(simulation.scenario.messages):
+    first = len(simulation.message_numbers)
+    for number, message in enumerate(simulation.coming, first):
 
         def send(number: int = number, body: str = message.text) -> None:
             response = simulation.stage.sqs.send_message(
@@ -151,5 +174,8 @@ class Writer:
         if write.kind in {"set", "empty"}:
             units = max(0, write.units) if write.kind == "set" else 0
             return self._changes.set_quantity(write.sku, units, deadline, key=key)
+        if write.kind == "count":
+            count = Count(write.units, reference=f"counted {write.units}")
+            return self._changes.count(write.sku, count, deadline, key)
         delta = {"adjust": write.units or 1, "one more": 1, "stock": abs(write.units) + 1}[write.kind]
         return self._changes.adjust(write.sku, Adjustment(delta, "CORRECTION"), deadline, key)

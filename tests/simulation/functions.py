@@ -15,6 +15,7 @@ from bench.null_report import NullReport
 from chalicelib.aws.deadline import Deadline
 from chalicelib.consumer.consumer import Consumer
 from chalicelib.consumer.delivery import Publisher
+from chalicelib.consumer.holds import HoldSweep
 from chalicelib.consumer.sweep import Sweep
 from chalicelib.errors import AwsError
 from chalicelib.handlers.inventory_queue import respond
@@ -28,7 +29,10 @@ from tests.support.engines.network import Crash
 
 POLL_SECONDS = 0.5
 LAST_SWEEPS = 15
-"""So many sweeps must be enough once everything works, and nobody else sends answers any more."""
+"""So many sweeps in a row may remove nothing once everything works, and nobody else sends answers any more.
+
+One that is cut short after 6 s may send only a few.
+"""
 
 _R = TypeVar("_R")
 
@@ -103,6 +107,7 @@ class Worker(Function):
     def start(self) -> None:
         """Start a process; what the last one kept is gone."""
         super().start()
+        aging = self.simulation.scenario.life.aging
         self._consumer = Consumer(
             self.orders,
             self.outbox,
@@ -111,6 +116,7 @@ class Worker(Function):
             self.threads,
             NullReport(),
             new_change=lambda: f"{self.actor.name}/{next(self._changes)}",
+            aging=None if aging is None else timedelta(seconds=aging),
         )
 
     def __call__(self) -> None:
@@ -128,9 +134,7 @@ class Worker(Function):
         """Seconds until there may be a message to receive, None if there will be none any more."""
         simulation = self.simulation
         moments = [m.visible_at - simulation.scheduler.start for m in simulation.inventory.messages.values()]
-        moments += [
-            message.at for message in simulation.scenario.messages[len(simulation.message_numbers) :][:1]
-        ]
+        moments += [message.at for message in simulation.coming[:1]]
         return min(moments) - simulation.scheduler.now if moments else None
 
     def _receive(self) -> list[Any]:
@@ -159,6 +163,7 @@ class Worker(Function):
         ]
         log = self.simulation.log_action
         log(self.actor.name, "invoked", [numbers[m["MessageId"]] for m in batch])
+        since = len(self.simulation.timeline)
         try:
             response = self.invoke(lambda deadline: respond({"Records": records}, self._consumer, deadline))
         except Crash:
@@ -168,7 +173,9 @@ class Worker(Function):
         if not failed <= ids:
             return ids
         done, left = (sorted(numbers[id_] for id_ in some) for some in (ids - failed, failed))
-        self.simulation.timeline.append(Settled(tuple(done), tuple(left)))
+        arrived = tuple(numbers[message["MessageId"]] for message in batch)
+        settled = Settled(tuple(done), tuple(left), since, self.actor.name, arrived)
+        self.simulation.timeline.append(settled)
         log(self.actor.name, "returns", (done, left))
         return failed
 
@@ -195,14 +202,43 @@ class Sweeper(Function):
         self.actor.wait(self.actor.rng.choice((every, self.actor.rng.uniform(0, every))))
         patience = self.simulation.scenario.patience
         while self.simulation.owed and peace <= patience + LAST_SWEEPS * every:
+            before = self.simulation.outbox_size
             self._sweep()
             self.actor.wait(every)
-            peace += every if self.simulation.at_peace else 0.0
+            at_peace = self.simulation.at_peace and not self.simulation.hold_sweeps
+            removed = self.simulation.outbox_size < before
+            peace = peace + every if at_peace and not removed else 0.0
+
+    def _work(self, deadline: Deadline) -> None:
+        Sweep(self.orders, self.outbox, self.publisher, self.threads, NullReport()).run(deadline)
 
     def _sweep(self) -> None:
         try:
-            self.invoke(Sweep(self.orders, self.outbox, self.publisher, self.threads, NullReport()).run)
+            self.invoke(self._work)
         except AwsError as error:
             self.simulation.log_action(self.actor.name, "fails", error)
         except Crash:
             pass
+
+
+class HoldSweeper(Sweeper):
+    """What ends holds and closes old orders, and its schedule; others may run at the same time."""
+
+    def __init__(self, simulation: Simulation, name: str) -> None:
+        super().__init__(simulation, name)
+        simulation.hold_sweeps += 1
+
+    def __call__(self) -> None:
+        """Sweep until nobody can reserve any more, and nothing is due soon; then give up some day."""
+        life, simulation, peace = self.simulation.scenario.life, self.simulation, 0.0
+        self.actor.wait(self.actor.rng.uniform(0, life.sweep_every))
+        while not simulation.at_peace or simulation.due(life.horizon):
+            self._sweep()
+            self.actor.wait(life.sweep_every)
+            peace += life.sweep_every if simulation.at_peace and simulation.due(0) else 0.0
+            if peace > life.index_lag + LAST_SWEEPS * life.sweep_every:
+                break
+        simulation.hold_sweeps -= 1
+
+    def _work(self, deadline: Deadline) -> None:
+        HoldSweep(self.orders, self.outbox, self.publisher, self.threads, NullReport()).run(deadline)

@@ -9,12 +9,14 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
+from tests.simulation.model import Asked
+from tests.simulation.records import RELEASE
 from tests.support.engines import FakeClock
 
-_NOW = datetime.fromtimestamp(FakeClock().now, UTC)
-_FRESH = _NOW.isoformat()
-_OLD = (_NOW - timedelta(days=89, seconds=90)).isoformat()
-_AHEAD = (_NOW + timedelta(days=1, hours=1)).isoformat()
+NOW = datetime.fromtimestamp(FakeClock().now, UTC)
+FRESH = NOW.isoformat()
+_OLD = (NOW - timedelta(days=89, seconds=90)).isoformat()
+_AHEAD = (NOW + timedelta(days=1, hours=1)).isoformat()
 MAX_SKUS = 98
 """The most SKUs of an order; version 1.1 took one more."""
 _ENVELOPES: dict[str, Callable[[str], str]] = {
@@ -30,10 +32,11 @@ _ENVELOPES: dict[str, Callable[[str], str]] = {
 class OmsMessage:
     """One message to the inventory queue, and what it means.
 
-    `kind` is `reserve`, `invalid` (a reservation whose answer is INVALID_REQUEST), `too many`, `release`, or
-    `poison`, which cannot be answered at all; `items` are those of a `reserve` (or of one that is too large
-    for this version, but not for version 1.1), added up by SKU. The `body`
-    is sent in an `envelope`. `old`: version 1.1 receives it too, at that time, and dies after so many writes.
+    `kind` is `reserve`, `invalid` (a reservation whose answer is INVALID_REQUEST), `too many`, `release`,
+    `change` (any other change of an order, or of a part of it), or `poison`, which cannot be answered at all;
+    `items` are those of a `reserve` (or of one that is too large for this version, but not for version 1.1),
+    added up by SKU. If it is a hold, it ends when `expires_at` says. The `body` is sent in an `envelope`.
+    `old`: version 1.1 receives it too, at that time, and dies after so many writes.
     """
 
     at: float
@@ -43,6 +46,18 @@ class OmsMessage:
     items: Mapping[str, int] = field(default_factory=dict)
     envelope: str = "plain"
     old: tuple[float, int] | None = None
+    change: Asked | None = None
+    expires_at: str | None = None
+
+    @property
+    def asked(self) -> Asked | None:
+        """The change of an order that it asks for, if it does."""
+        return Asked(self.order_id, RELEASE, RELEASE) if self.kind == "release" else self.change
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for its order to be recorded."""
+        return self.kind == "change" and not (self.change and self.change.whole_release)
 
     @property
     def text(self) -> str:
@@ -66,6 +81,8 @@ class OmsMessage:
         what = " ".join(f"{units} {sku}" for sku, units in self.items.items()) or self.body
         plain = f"{self.kind} {self.order_id}"
         told = plain if self.kind == "release" else f"{plain}: {what}"
+        told = str(self.change) if self.change else told
+        told += f" until {self.expires_at}" if self.expires_at else ""
         told += f" ({self.envelope})" if self.envelope != "plain" else ""
         told = told if len(told) < 300 else told[:300] + "…"
         return told + (f" (version 1.1, at {self.old[0]:.4f}: {self.old[1]} writes)" if self.old else "")
@@ -161,14 +178,14 @@ def _reserve(rng: Random, at: float, order_id: str, skus: Sequence[str]) -> OmsM
     items: dict[str, int] = {}
     for sku, units in lines:
         items[sku] = items.get(sku, 0) + units
-    body = _body(
+    body = body_of(
         "ReserveInventory", order_id, items=[{"sku": sku, "quantity": units} for sku, units in lines]
     )
     return OmsMessage(at, "reserve" if len(items) <= MAX_SKUS else "too many", order_id, body, items)
 
 
 def _release(at: float, order_id: str) -> OmsMessage:
-    return OmsMessage(at, "release", order_id, _body("ReleaseInventory", order_id, reason="cancelled"))
+    return OmsMessage(at, "release", order_id, body_of("ReleaseInventory", order_id, reason="cancelled"))
 
 
 def _irregular(rng: Random, at: float, order_id: str, skus: Sequence[str]) -> OmsMessage:
@@ -177,25 +194,25 @@ def _irregular(rng: Random, at: float, order_id: str, skus: Sequence[str]) -> Om
         (
             ("poison", "{not json"),
             ("poison", '["a", "list"]'),
-            ("poison", _body("ShipInventory", order_id, items=[line])),
-            ("poison", _body("ReserveInventory", "no  such id", items=[line])),
-            ("poison", _body("ReserveInventory", order_id, items=[line], timestamp=_OLD)),
-            ("poison", _body("ReleaseInventory", order_id, timestamp=_OLD)),
-            ("invalid", _body("ReserveInventory", order_id, items=[])),
-            ("invalid", _body("ReserveInventory", order_id, items=[line | {"quantity": 0}])),
-            ("invalid", _body("ReserveInventory", order_id, items=[line | {"quantity": 1.5}])),
-            ("invalid", _body("ReserveInventory", order_id, items=[line], customer_id=None)),
+            ("poison", body_of("ShipInventory", order_id, items=[line])),
+            ("poison", body_of("ReserveInventory", "no  such id", items=[line])),
+            ("poison", body_of("ReserveInventory", order_id, items=[line], timestamp=_OLD)),
+            ("poison", body_of("ReleaseInventory", order_id, timestamp=_OLD)),
+            ("invalid", body_of("ReserveInventory", order_id, items=[])),
+            ("invalid", body_of("ReserveInventory", order_id, items=[line | {"quantity": 0}])),
+            ("invalid", body_of("ReserveInventory", order_id, items=[line | {"quantity": 1.5}])),
+            ("invalid", body_of("ReserveInventory", order_id, items=[line], customer_id=None)),
             ("too many", None),
         )
     )
     if body is None:
         lines = [{"sku": f"T{n}", "quantity": 1} for n in range(rng.choice((99, 130)))]
-        body = _body("ReserveInventory", order_id, items=lines)
+        body = body_of("ReserveInventory", order_id, items=lines)
     return OmsMessage(at, kind, order_id, body)
 
 
-def _body(kind: str, order_id: str, **details: Any) -> str:
-    head = {"type": kind, "order_id": order_id, "timestamp": _FRESH}
+def body_of(kind: str, order_id: str, **details: Any) -> str:
+    head = {"type": kind, "order_id": order_id, "timestamp": FRESH}
     if kind == "ReserveInventory":
         head["customer_id"] = f"customer of {order_id}"
     return json.dumps(head | details)

@@ -14,7 +14,7 @@ from uuid import uuid5
 
 from botocore.exceptions import ClientError
 
-from tests.simulation.invariants import NAMESPACE
+from tests.simulation.answer_rules import NAMESPACE
 from tests.simulation.messages import OmsMessage
 from tests.simulation.records import Record, items, outcome
 from tests.support.engines import FakeStage

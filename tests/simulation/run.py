@@ -13,19 +13,24 @@ from random import Random
 from unittest import mock
 from uuid import UUID
 
-from chalicelib.consumer import delivery, groups, sweep
+from chalicelib.aws import dynamodb
+from chalicelib.consumer import delivery, holds, sweep
+from chalicelib.domain import reservation
+from chalicelib.domain.reservation import Reference
 from chalicelib.domain.stock import Adjustment, Product
 from chalicelib.domain.timestamps import iso
 from chalicelib.domain.writes import OweAnswers
-from chalicelib.services import stock_changes
+from chalicelib.services import change_settler, groups, settler, stock_changes
 from chalicelib.services.stock_changes import StockChanges
-from chalicelib.store import product_store
+from chalicelib.store import items, product_store
 from chalicelib.store.items import owed_to_item
 from chalicelib.store.product_store import ProductStore
 from chalicelib.store.stock_store import StockStore
 from tests.simulation.actors import Simulation, Writer, schedule_messages
-from tests.simulation.functions import Sweeper, Worker
+from tests.simulation.callers import Caller, Migration
+from tests.simulation.functions import HoldSweeper, Sweeper, Worker
 from tests.simulation.invariants import Violation, check
+from tests.simulation.life import LATER
 from tests.simulation.network import LogLine
 from tests.simulation.old_version import OldConsumer
 from tests.simulation.scenario import Scenario
@@ -34,8 +39,8 @@ from tests.simulation.timeline import MirroredHistory, Timeline
 from tests.support.deadlines import endless
 from tests.support.engines import Disorder, FakeStage, fake_stage, store
 
-QUIET = "7 the system becomes quiet"
-EXPECTED_ERRORS = "8 no unexpected error"
+QUIET = "8 the system becomes quiet"
+EXPECTED_ERRORS = "9 no unexpected error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +65,12 @@ def run(scenario: Scenario) -> History:
     stage.dynamodb.history, stage.sqs.history = MirroredHistory(timeline), MirroredHistory(timeline)
     simulation = Simulation(scenario, Scheduler(stage.clock), stage, timeline)
     rng = scenario.rng("deliveries")
-    ids = (UUID(int=n) for n in count())
+    # A sweep of 6 s has 1.5 s to read what an item names, and to begin to send it.
+    page = scenario.life.page if scenario.time_limit > 6 else max(scenario.life.page, 10)
+    ids = mock.Mock(side_effect=(UUID(int=n) for n in count()))
     with (
-        mock.patch.object(stock_changes, "uuid4", side_effect=ids),
-        mock.patch.object(product_store, "uuid4", side_effect=ids),
+        mock.patch.object(stock_changes, "uuid4", ids),
+        mock.patch.object(product_store, "uuid4", ids),
         # Most histories have few orders; smaller parts and pages let them have several, too.
         mock.patch.object(delivery, "MAX_ENTRIES", rng.choice((1, 2, 10))),
         mock.patch.object(delivery, "IN_PROGRESS", rng.choice((1, 2, 16))),
@@ -71,6 +78,12 @@ def run(scenario: Scenario) -> History:
         mock.patch.object(sweep, "MAX_KEYS", rng.choice((1, 3, 100))),
         mock.patch.object(sweep, "PATIENCE", timedelta(seconds=scenario.patience)),
         mock.patch.object(store, "MAX_PAGE", rng.choice((1, 300, 1_000_000))),
+        mock.patch.object(settler, "uuid4", ids),
+        mock.patch.object(change_settler, "MAX_KEYS", page),
+        mock.patch.object(dynamodb, "MAX_KEYS", page),
+        mock.patch.object(holds, "HOLD_SHARDS", scenario.life.shards),
+        mock.patch.object(items, "HOLD_SHARDS", scenario.life.shards),
+        mock.patch.object(reservation, "MAX_OPERATIONS", scenario.life.max_operations),
     ):
         _create_products(scenario, stage)
         _owe(scenario.strays, stage)
@@ -78,12 +91,22 @@ def run(scenario: Scenario) -> History:
         schedule_messages(simulation)
         for number, writes in enumerate(scenario.writes):
             simulation.scheduler.spawn(Writer(simulation, f"writer {number}", writes))
+        for number, calls in enumerate(scenario.life.calls):
+            simulation.scheduler.spawn(Caller(simulation, f"caller {number}", calls))
+        for number, at in enumerate(scenario.life.migrations):
+            if at < LATER / 2:
+                simulation.scheduler.spawn(Migration(simulation, f"migration {number}"), at)
         violation = _run_until_quiet(simulation, "")
         if violation is None and scenario.redrive:
             _redrive(stage)
             violation = _run_until_quiet(simulation, "later ")
+        if violation is None and scenario.life.later:
+            _expire(simulation)
+            violation = _run_until_quiet(simulation, "last ")
     dead = {simulation.message_numbers[id_] for id_ in stage.sqs.find(stage.dlq_url).messages}
-    return History(scenario, simulation.log, timeline, violation or check(scenario, timeline, dead))
+    return History(
+        scenario, simulation.log, timeline, violation or check(scenario, timeline, dead, stage.clock.now)
+    )
 
 
 def _stage(scenario: Scenario) -> FakeStage:
@@ -92,6 +115,7 @@ def _stage(scenario: Scenario) -> FakeStage:
         visibility_seconds=scenario.visibility,
         max_receive_count=scenario.max_receives,
         disorder=disorder,
+        index_lag=scenario.life.index_lag,
         checked=False,
     )
 
@@ -111,7 +135,7 @@ def _owe(references: Sequence[str], stage: FakeStage) -> None:
     """Let the outbox owe answers that are on no record."""
     if references:
         now = endless(stage.clock).now()
-        item = owed_to_item(OweAnswers("stray", references), now)
+        item = owed_to_item(OweAnswers("stray", [Reference.parse(name) for name in references]), now)
         stage.dynamodb.put_item(TableName=stage.tables.outbox_table, Item=item)
 
 
@@ -131,6 +155,24 @@ def _run_old_version(simulation: Simulation) -> None:
             simulation.scheduler.spawn(OldConsumer(simulation.stage, message, steps, pause, log), at)
 
 
+def _expire(simulation: Simulation) -> None:
+    """Let time pass until records have expired, and DynamoDB delete them; then the OMS goes on."""
+    stage = simulation.stage
+    for number, at in enumerate(simulation.scenario.life.migrations):
+        if at >= LATER / 2:
+            simulation.scheduler.spawn(Migration(simulation, f"last migration {number}"), at)
+            simulation.scheduler.run()
+    stage.clock.now = max(stage.clock.now, simulation.scheduler.start + LATER)
+    records = stage.dynamodb.tables[stage.tables.processed_events_table].items
+    for key, record in list(records.items()):
+        if "ttl" in record and int(record["ttl"]["N"]) < stage.clock.now:
+            stage.dynamodb.delete_item(
+                TableName=stage.tables.processed_events_table, Key={"order_id": {"S": key}}
+            )
+    simulation.later = True
+    schedule_messages(simulation)
+
+
 def _pause(simulation: Simulation, rng: Random) -> None:
     simulation.scheduler.wait(rng.expovariate(1 / simulation.scenario.latency))
 
@@ -141,6 +183,8 @@ def _run_until_quiet(simulation: Simulation, prefix: str) -> Violation | None:
         simulation.scheduler.spawn(Worker(simulation, f"{prefix}consumer {number}"), now)
     for number in range(simulation.scenario.sweepers):
         simulation.scheduler.spawn(Sweeper(simulation, f"{prefix}sweep {number}"), now)
+    for number in range(simulation.scenario.life.sweepers):
+        simulation.scheduler.spawn(HoldSweeper(simulation, f"{prefix}holds {number}"), now)
     try:
         simulation.scheduler.run()
     except NeverQuiet as never_quiet:

@@ -8,10 +8,13 @@ from typing import Any
 
 from tests.simulation import messages
 from tests.simulation.faults import KINDS
+from tests.simulation.life import Life, draw
 from tests.simulation.messages import OmsBehaviour, OmsMessage
 
 LOST = "lost"
 """The id of an order whose record is gone."""
+CALM_SECONDS = 6.0
+"""So long after the last fault, its late effects are over."""
 WRITE_KINDS = ("adjust", "one more", "set", "stock", "create", "retire", "flap")
 
 
@@ -38,6 +41,7 @@ class Scenario:
     `adversary_rate`. AWS refuses each transaction that records the `refused_order`.
     The OMS queue is `away` from one time to another. There are so many `sweepers`, each of which sweeps
     `sweep_every` so many seconds, what is older than `patience`. The outbox owes `strays` from the beginning.
+    `life` is what becomes of orders after they were reserved.
     """
 
     seed: int
@@ -63,6 +67,7 @@ class Scenario:
     sweep_every: float
     patience: float
     strays: tuple[str, ...]
+    life: Life
     allowed: frozenset[tuple[str, int]] | None = None
     variation: int = 0
 
@@ -101,13 +106,14 @@ def scenario(seed: int) -> Scenario:
     away = (0.0, outbox.choice((40.0, 300.0, 900.0))) if outbox.random() < 0.15 else (0.0, 0.0)
     if outbox.random() < 0.2:
         sent = messages.as_the_old_version_left_them(outbox, sent, outbox.choice((0.2, 0.6)))
+    sent, life = draw(seed, sent, skus, window)
     disturbed = rng.random() < (0.5 if away[1] else 0.85)
     faulty = disturbed and rng.random() < 0.8
     return Scenario(
         seed=seed,
-        stock=stock,
+        stock={sku: units + life.more for sku, units in stock.items()},
         messages=sent,
-        writes=_writers(rng, theme, skus, window),
+        writes=(*_writers(rng, theme, skus, window), *_counters(seed, life, skus, window)),
         refused_order=rng.choice(sent).order_id if sent and rng.random() < 0.08 else None,
         consumers=rng.randint(1, 2 if theme == "hot" else 4),
         batch=rng.choice(_BATCHES.get(theme, (1, 5, 10, 10, 50))),
@@ -127,6 +133,7 @@ def scenario(seed: int) -> Scenario:
         sweep_every=60.0 if away[1] else outbox.choice((60.0, 60.0, 20.0, 3.0, 1.0)),
         patience=outbox.choice((30.0, 30.0, 0.0, 0.0)),
         strays=outbox.choice(((LOST,), (LOST, "o0"))) if outbox.random() < 0.05 else (),
+        life=life,
     )
 
 
@@ -137,6 +144,29 @@ def _skus(rng: Random, theme: str) -> list[str]:
     if theme == "wide":
         return [f"W{n:03}" for n in range(120)]
     return list("ABCDE"[: rng.randint(1, 5 if theme == "any" else 2)])
+
+
+def _counters(seed: int, life: Life, skus: list[str], window: float) -> tuple[tuple[Write, ...], ...]:
+    """People who count shelves, and one who takes SKUs out of the catalogue, and back."""
+    rng = Random(f"counts/{seed}")
+    coming = [
+        Write(moment + later, step, sku, rng.randint(1, 9))
+        for moment in sorted(rng.uniform(0, window + 6) for _ in range(life.comings))
+        for sku in [rng.choice(skus)]
+        for step, later in (("empty", 0), ("delete", 0), ("create", rng.uniform(0.1, 4)), ("stock", 0))
+    ]
+    counts = tuple(
+        tuple(
+            Write(moment, "count", rng.choice(skus), rng.randint(0, 20))
+            for moment in sorted(rng.uniform(0, window + 4) for _ in range(rng.randint(1, 3)))
+        )
+        for _ in range(life.counters)
+    )
+    sold: tuple[Write, ...] = ()
+    if life.sweepers and rng.random() < 0.4:  # what a hold gave back is gone when its confirmation comes
+        moments = sorted(rng.uniform(4, 30) for _ in range(4))
+        sold = tuple(Write(moment, "empty", rng.choice(skus), 0) for moment in moments)
+    return tuple(filter(None, (tuple(coming), *counts, sold)))
 
 
 _WRITER_PROFILES = {

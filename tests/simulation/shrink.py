@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -25,6 +26,15 @@ _SIMPLER: tuple[dict[str, Any], ...] = (
     {"visibility": 30.0},
     {"batch": 10},
     {"latency": 0.02},
+)
+_SIMPLER_LIFE: tuple[dict[str, Any], ...] = (
+    {"calls": ()},
+    {"migrations": ()},
+    {"sweepers": 1},
+    {"index_lag": 0.0},
+    {"shards": 1},
+    {"page": 100},
+    {"aging": None},
 )
 
 
@@ -48,6 +58,11 @@ class _Shrinking:
             before = self._best
             for changes in _SIMPLER:
                 self._try(3, **changes)
+            life = self._best.scenario.life
+            for simpler in _SIMPLER_LIFE:
+                self._try(3, life=replace(self._best.scenario.life, **simpler))
+            for number, calls in enumerate(life.calls):
+                self._fewer(calls, partial(self._with_calls, number))
             any(self._try(5, consumers=few) for few in range(1, self._best.scenario.consumers))
             orders = list(dict.fromkeys(message.order_id for message in self._best.scenario.messages))
             self._fewer(orders, lambda some: {"messages": self._about(some)})
@@ -66,6 +81,13 @@ class _Shrinking:
         writes = list(self._best.scenario.writes)
         writes[number] = tuple(some)
         return {"writes": tuple(writes)}
+
+    def _with_calls(self, number: int, some: Sequence[Any]) -> dict[str, Any]:
+        life = self._best.scenario.life
+        calls = list(life.calls)
+        if number < len(calls):
+            calls[number] = tuple(some)
+        return {"life": replace(life, calls=tuple(calls))}
 
     def _with_items(self, number: int, skus: Sequence[str]) -> dict[str, Any]:
         messages = list(self._best.scenario.messages)

@@ -11,10 +11,17 @@ from tests.support.engines.tables import Commit
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The consumer reported these messages (by number) as done, so they are deleted, and these as failed."""
+    """The consumer reported these messages (by number) as done, so they are deleted, and these as failed.
+
+    `since` is the number of the entry at which it began with them, `by` its name, and `arrived` are all of
+    them in order of arrival.
+    """
 
     messages: tuple[int, ...]
     failed: tuple[int, ...]
+    since: int
+    by: str
+    arrived: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

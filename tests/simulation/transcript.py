@@ -26,10 +26,15 @@ def transcript(history: History) -> str:
     else:
         head = f"violates “{violation.invariant}”: {violation.how}"
         log = [line for line in history.log if line.entry <= violation.entry]
-    lines = [_line(line) for line in log if line.action not in _QUIET or line.fault]
+    lines = [_line(line) for line in log if line.fault or not (line.action in _QUIET or _is_idle(line))]
     return "\n".join(
         (f"seed {history.scenario.seed} {head}", *_describe(history.scenario), "what happened:", *lines)
     )
+
+
+def _is_idle(line: LogLine) -> bool:
+    """Whether a sweep has found nothing to do."""
+    return line.action in {"scan", "query"} and isinstance(line.result, dict) and not line.result["Items"]
 
 
 def _describe(scenario: Scenario) -> Iterator[str]:
@@ -47,6 +52,19 @@ def _describe(scenario: Scenario) -> Iterator[str]:
         yield f"  {message.at:9.4f} {number:>3} {message}"
     for number, writes in enumerate(scenario.writes):
         yield f"writer {number}: " + ("; ".join(map(str, writes)) or "nothing")
+    life = scenario.life
+    if not life.sweepers:
+        return
+    yield (
+        f"orders: holds end by {life.sweepers} sweeps every {life.sweep_every:g} s, the index is "
+        f"{life.index_lag:g} s late, {life.max_operations} operations an order"
+        + ("" if life.aging is None else f", closed after {life.aging:g} s")
+        + (f", migrations at {life.migrations}" if life.migrations else "")
+        + (", and later, when records have expired" if life.later else "")
+    )
+    for number, calls in enumerate(life.calls):
+        yield f"caller {number}:"
+        yield from (f"  {call}" for call in calls)
 
 
 def _line(line: LogLine) -> str:
@@ -111,7 +129,7 @@ def _result(operation: str, result: Any) -> str:
         return "; ".join(
             (*shown, *(["some unprocessed"] if result["UnprocessedKeys"] else [])) or ["nothing"]
         )
-    if operation == "scan":
+    if operation in {"scan", "query"}:
         return "; ".join(map(_item, result["Items"])) or "nothing"
     failed = [(entry["Id"], entry["Code"]) for entry in result.get("Failed", ())]
     return f"failed {failed}" if failed else _item(result["Item"]) if "Item" in result else "ok"

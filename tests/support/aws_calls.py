@@ -25,9 +25,10 @@ _CALLERS: Final = {
     "chalicelib.api": ("api",),
     "chalicelib.auth": ("authorizer",),
     "chalicelib.consumer.delivery": ("consumer", "sweep"),
+    "chalicelib.consumer.holds": ("sweep",),
     "chalicelib.consumer.sweep": ("sweep",),
     "chalicelib.consumer": ("consumer",),
-    "chalicelib.handlers.outbox": ("sweep",),
+    "chalicelib.handlers.sweep": ("sweep",),
 }
 """The functions that a call belongs to, by the module or package that it is made under; the first row counts.
 

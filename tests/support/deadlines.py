@@ -3,17 +3,19 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from math import inf
 from random import Random
 
 from chalicelib.aws.deadline import Deadline
 from tests.support.engines.clock import FakeClock
 
+FOREVER = 1e9
+"""Seconds. Not infinity: no part of that would be left to share it."""
+
 
 def at(now: datetime, pauses: list[float] | None = None) -> Deadline:
     """A deadline that never comes, at the moment `now`; `pauses` collects how long it would wait."""
     return Deadline(
-        remaining=lambda: inf,
+        remaining=lambda: FOREVER,
         margin=0.0,
         now=lambda: now,
         sleep=(pauses if pauses is not None else []).append,
@@ -32,7 +34,7 @@ def endless(
 ) -> Deadline:
     """A deadline that never comes; it tells the time of `clock`, and waits by `sleep` (default: at once)."""
     return Deadline(
-        remaining=lambda: inf,
+        remaining=lambda: FOREVER,
         margin=0.0,
         now=lambda: datetime.fromtimestamp(clock.now, UTC),
         sleep=sleep or clock.advance,

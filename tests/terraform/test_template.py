@@ -164,7 +164,7 @@ def test_every_route_but_health_asks_for_a_token(chalices: Template) -> None:
     }
 
     # Each of the 5 that GET reads has HEAD as well.
-    assert len(ours) == 12 + 5
+    assert len(ours) == 18 + 5
     assert {path for path, method in ours if method == "head"} == {
         path for path, method in ours if method == "get"
     }

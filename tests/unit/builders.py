@@ -21,12 +21,22 @@ def put_product(stage: FakeStage, product: Product) -> None:
     stage.dynamodb.put_item(TableName=stage.tables.product_table, Item=product_to_item(product))
 
 
-def make_stock(sku: str, quantity: int, reserved: int = 0, version: int = 1) -> Stock:
-    return Stock(sku, quantity, THEN, reserved, version)
+def make_stock(
+    sku: str, quantity: int, reserved: int = 0, version: int = 1, reorder_point: int | None = None
+) -> Stock:
+    return Stock(sku, quantity, THEN, reserved, version, reorder_point)
 
 
-def put_stock(stage: FakeStage, sku: str, quantity: int, reserved: int = 0, version: int = 1) -> None:
-    item = stock_to_item(make_stock(sku, quantity, reserved, version), "earlier")
+def put_stock(
+    stage: FakeStage,
+    sku: str,
+    quantity: int,
+    reserved: int = 0,
+    version: int = 1,
+    *,
+    reorder_point: int | None = None,
+) -> None:
+    item = stock_to_item(make_stock(sku, quantity, reserved, version, reorder_point), "earlier")
     stage.dynamodb.put_item(TableName=stage.tables.inventory_table, Item=item)
 
 
@@ -54,7 +64,13 @@ def change_items(stage: FakeStage) -> list[dict[str, Any]]:
 
 
 def concurrent_write(
-    stage: FakeStage, sku: str, quantity: int | None, reserved: int = 0, version: int = 2
+    stage: FakeStage,
+    sku: str,
+    quantity: int | None,
+    reserved: int = 0,
+    version: int = 2,
+    *,
+    reorder_point: int | None = None,
 ) -> Any:
     """A fault: another caller sets (None: deletes) the stock right before the call."""
 
@@ -62,7 +78,7 @@ def concurrent_write(
         if quantity is None:
             stage.dynamodb.delete_item(TableName=stage.tables.inventory_table, Key={"sku": {"S": sku}})
         else:
-            put_stock(stage, sku, quantity, reserved, version)
+            put_stock(stage, sku, quantity, reserved, version, reorder_point=reorder_point)
         return call.proceed()
 
     return fault

@@ -8,13 +8,15 @@ from typing import Any, cast
 from uuid import uuid4
 
 from chalicelib.aws.deadline import Deadline
-from chalicelib.consumer import answers, settlers
 from chalicelib.consumer.consumer import Consumer
 from chalicelib.consumer.delivery import Publisher
-from chalicelib.consumer.settlers import ReserveSettler
 from chalicelib.contracts import events
+from chalicelib.domain import changes, rulings
+from chalicelib.domain.commands import ChangeType
 from chalicelib.domain.reservation import AnswerType, Reservation
 from chalicelib.domain.writes import RecordReservation
+from chalicelib.services import answers, demand_settler
+from chalicelib.services.demand_settler import DemandSettler
 from tests.simulation.mutations.registry import MutationRegistry, Patch
 
 MUTATIONS = MutationRegistry()
@@ -22,23 +24,23 @@ MUTATIONS = MutationRegistry()
 
 @MUTATIONS("an answer is published before the commit")
 def _(patch: Patch) -> None:
-    settle = ReserveSettler.settle
+    settle = DemandSettler.settle
 
     class PublishesFirst:
-        def __init__(self, settler: ReserveSettler) -> None:
+        def __init__(self, settler: DemandSettler) -> None:
             self.settler = settler
 
         def __getattr__(self, name: str) -> Any:
             return getattr(self.settler.store, name)
 
-        def commit(self, writes: Any, now: Any, snapshot: Any) -> bool:
+        def commit(self, writes: Any, *args: Any) -> bool:
             records = [write for write in writes if isinstance(write, RecordReservation)]
             sent = [answer for write in records for answer in write.newly_queued]
-            self.settler.relay.publisher.publish(sent[:10], self.settler.deadline)
-            return self.settler.store.commit(writes, now, snapshot)
+            cast(Any, self.settler.outlet).publisher.publish(sent[:10], self.settler.deadline)
+            return self.settler.store.commit(writes, *args)
 
     patch(
-        ReserveSettler,
+        DemandSettler,
         "settle",
         lambda self, group: settle(replace(self, store=cast(Any, PublishesFirst(self))), group),
     )
@@ -59,12 +61,12 @@ def _(patch: Patch) -> None:
 
 @MUTATIONS("event_id is random")
 def _(patch: Patch) -> None:
-    patch(answers, "event_id", lambda order_id, event_type: str(uuid4()))
+    patch(answers, "event_id", lambda *_: str(uuid4()))
 
 
 @MUTATIONS("one event_id for all answers of an order")
 def _(patch: Patch) -> None:
-    patch(answers, "event_id", lambda order_id, event_type: events.event_id(order_id, AnswerType.RESERVED))
+    patch(answers, "event_id", lambda order_id, *_: events.event_id(order_id, AnswerType.RESERVED))
 
 
 @MUTATIONS("partial failures of a send are ignored", 400)
@@ -93,7 +95,7 @@ def _(patch: Patch) -> None:
             self.unsent: set[str] = set()
 
         def owed(self, why: Any) -> None:
-            self.unsent |= why.keys()
+            self.unsent |= {reference.order_id for reference in why}
 
         def __getattr__(self, name: str) -> Any:
             return lambda *_: None
@@ -108,13 +110,19 @@ def _(patch: Patch) -> None:
 
 @MUTATIONS("a release's answer is owed by nobody")
 def _(patch: Patch) -> None:
-    original = answers.release_write
-    patch(settlers, "release_write", lambda *args, queued: original(*args, queued=False))
+    original = rulings.recorded
+
+    def recorded(ruling: Any, rules: Any) -> Any:
+        released = ruling.command.type is ChangeType.RELEASE
+        return original(ruling, replace(rules, queue=False) if released else rules)
+
+    patch(changes, "recorded", recorded)
 
 
 @MUTATIONS("what version 1.1 did not send is not queued", 400)
 def _(patch: Patch) -> None:
-    patch(settlers, "queue_writes", lambda records, change: [])
+    patch(demand_settler, "queue_writes", lambda records, change: [])
+    patch(Reservation, "all_queued", lambda self: self)
 
 
 @MUTATIONS("releases before reservations leave their answers to the sweep", 400, first=1300)

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from chalicelib.consumer import consumer, groups, inbox, settlers
+from chalicelib.consumer import consumer, inbox
 from chalicelib.consumer.consumer import Consumer
-from chalicelib.consumer.groups import Group
 from chalicelib.consumer.inbox import Inbox
 from chalicelib.errors import Unreachable
+from chalicelib.services import change_settler, demand_settler, groups
+from chalicelib.services.groups import Group
 from chalicelib.store.order_store import OrderStore
 from tests.simulation.mutations.registry import MutationRegistry, Patch
 
@@ -27,9 +28,9 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     original = OrderStore.commit
 
-    def commit(self: OrderStore, writes: Any, now: Any, snapshot: Any) -> bool:
+    def commit(self: OrderStore, writes: Any, *args: Any) -> bool:
         try:
-            return original(self, writes, now, snapshot)
+            return original(self, writes, *args)
         except Unreachable:
             return True
 
@@ -44,7 +45,8 @@ def _(patch: Patch) -> None:
         original(*args)
         return set()
 
-    patch(settlers, "work_through", work_through)
+    patch(demand_settler, "work_through", work_through)
+    patch(change_settler, "work_through", work_through)
 
 
 @MUTATIONS("a failure is reported under its neighbour's id")
@@ -77,7 +79,7 @@ def _(patch: Patch) -> None:
 @MUTATIONS("the first of two messages about an order is forgotten", 400)
 def _(patch: Patch) -> None:
     def change(inbox: Inbox) -> None:
-        for task in inbox.tasks.values():
+        for task in inbox.tasks:
             del task.messages[:-1]
 
     _change_inbox(patch, change)

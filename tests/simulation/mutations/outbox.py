@@ -11,9 +11,9 @@ from typing import Any, cast
 from chalicelib.aws.errors import aws_errors
 from chalicelib.consumer import sweep
 from chalicelib.consumer.delivery import Relay, _Delivery
-from chalicelib.consumer.settlers import Settler
 from chalicelib.consumer.sweep import Sweep
 from chalicelib.domain.writes import OweAnswers
+from chalicelib.services.settler import Settler
 from chalicelib.store.items import outbox_key, owed_to_item
 from chalicelib.store.order_store import OrderStore
 from chalicelib.store.outbox_store import OutboxStore
@@ -70,7 +70,7 @@ def _(patch: Patch) -> None:
     patch(Relay, "_deliver", deliver)
 
 
-@MUTATIONS("an outbox item is narrowed though it is gone", 400, first=300)
+@MUTATIONS("an outbox item is narrowed though it is gone", 400, first=1300)
 def _(patch: Patch) -> None:
     def narrow(self: OutboxStore, change: str, sent: Any) -> None:
         with aws_errors():
@@ -78,7 +78,7 @@ def _(patch: Patch) -> None:
                 TableName=self._table,
                 Key=outbox_key(change),
                 UpdateExpression="DELETE owed :sent",
-                ExpressionAttributeValues={":sent": {"SS": list(sent)}},
+                ExpressionAttributeValues={":sent": {"SS": [str(reference) for reference in sent]}},
             )
 
     patch(OutboxStore, "narrow", narrow)
@@ -88,9 +88,9 @@ def _commit(patch: Patch, owed: Any, afterwards: Any = None) -> None:
     """Replace what a commit owes by `owed`, None for nothing, and do something `afterwards`."""
     original = OrderStore.commit
 
-    def commit(self: OrderStore, writes: Any, now: Any, snapshot: Any) -> bool:
+    def commit(self: OrderStore, writes: Any, change: Any, now: Any, snapshot: Any) -> bool:
         changed = [owed(write) if isinstance(write, OweAnswers) else write for write in writes]
-        done = original(self, [write for write in changed if write is not None], now, snapshot)
+        done = original(self, [write for write in changed if write is not None], change, now, snapshot)
         if done and afterwards:
             for write in writes:
                 if isinstance(write, OweAnswers):
@@ -103,7 +103,7 @@ def _commit(patch: Patch, owed: Any, afterwards: Any = None) -> None:
 @MUTATIONS("an outbox item does not name the releases")
 def _(patch: Patch) -> None:
     def owed(write: OweAnswers) -> OweAnswers | None:
-        names = [name for name in write.references if "\n" not in name]
+        names = [name for name in write.references if name.operation_id is None]
         return replace(write, references=names) if names else None
 
     _commit(patch, owed)
@@ -128,8 +128,8 @@ def _(patch: Patch) -> None:
         def deliver(self, change: str, answers: Any, *, whole: bool = True) -> None:
             self.relay.deliver(change, answers)
 
-    def commit(self: Settler, *args: Any) -> bool:
-        return original(replace(self, relay=cast(Any, TakesAll(self.relay))), *args)
+    def commit(self: Settler, *args: Any, **options: Any) -> bool:
+        return original(replace(self, outlet=cast(Any, TakesAll(cast(Any, self.outlet)))), *args, **options)
 
     patch(Settler, "_commit", commit)
 

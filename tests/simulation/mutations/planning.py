@@ -5,21 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.consumer import consumer, inbox, settlers
-from chalicelib.consumer.settlers import ReserveSettler
+from chalicelib.consumer import consumer, inbox
 from chalicelib.domain import planner
 from chalicelib.domain.planner import Plan
-from chalicelib.domain.writes import ProveAbsent, ProveBelow, StockWrite, TakeStock
+from chalicelib.domain.writes import MoveStock, ProveAbsent, ProveBelow, StockWrite
 from chalicelib.errors import TransactionCancelled
+from chalicelib.services import demand_settler
+from chalicelib.services.demand_settler import DemandSettler
 from chalicelib.store import order_store
 from tests.simulation.mutations.registry import MutationRegistry, Patch
 
 MUTATIONS = MutationRegistry()
 
 
-def _unproved(plan: Plan) -> Plan:
+def _unproved(plan: Plan[Any]) -> Plan[Any]:
     writes: list[StockWrite] = [
-        replace(write, below=None) if isinstance(write, TakeStock) else write
+        replace(write, below=None) if isinstance(write, MoveStock) else write
         for write in plan.writes
         if not isinstance(write, ProveBelow | ProveAbsent)
     ]
@@ -28,7 +29,7 @@ def _unproved(plan: Plan) -> Plan:
 
 def _without_proofs(patch: Patch) -> None:
     original = planner.plan
-    patch(settlers, "plan", lambda orders, stock: _unproved(original(orders, stock)))
+    patch(demand_settler, "plan", lambda *args: _unproved(original(*args)))
 
 
 @MUTATIONS("rejections without their proving condition")
@@ -38,27 +39,27 @@ def _(patch: Patch) -> None:
 
 @MUTATIONS("hints are trusted without proof")
 def _(patch: Patch) -> None:
-    def look_ahead(self: ReserveSettler, group: Any) -> None:
+    def look_ahead(self: DemandSettler, group: Any, _: Any) -> None:
         skus = sorted({sku for order in group.orders for sku in order.skus})
         group.snapshot.stock.update(self.hints.of(skus))
 
     _without_proofs(patch)
-    patch(ReserveSettler, "_look_ahead", look_ahead)
+    patch(DemandSettler, "_look_ahead", look_ahead)
 
 
 @MUTATIONS("a conflict is read as out of stock", 1000)
 def _(patch: Patch) -> None:
     original = order_store.OrderStore.commit
 
-    def commit(self: Any, writes: Any, now: Any, snapshot: Any) -> bool:
+    def commit(self: Any, writes: Any, change: Any, now: Any, snapshot: Any) -> bool:
         proofs = [write for write in writes if isinstance(write, ProveBelow)]
         assumed_empty = self.__dict__.setdefault("assumed_empty", set())
         writes = [write for write in writes if write not in proofs or write.sku not in assumed_empty]
         try:
-            return original(self, writes, now, snapshot)
+            return original(self, writes, change, now, snapshot)
         except TransactionCancelled as cancelled:
             for write, reason in zip(writes, cancelled.reasons, strict=True):
-                if reason.code == "TransactionConflict" and isinstance(write, TakeStock):
+                if reason.code == "TransactionConflict" and isinstance(write, MoveStock):
                     snapshot.stock[write.sku] = 0
                     assumed_empty.add(write.sku)
             return False
@@ -91,8 +92,8 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     original = planner._admit
 
-    def admit(orders: Any, stock: Any) -> Any:
-        takes = original(orders, stock)
+    def admit(orders: Any, *args: Any) -> Any:
+        takes = original(orders, *args)
         for order in orders:
             if order.order_id in takes.admitted and order.order_id in _REPEATED:
                 for sku, units in order.items.items():
@@ -112,7 +113,7 @@ def _collect_repeats(patch: Patch) -> None:
     def sort(messages: Any, oldest: Any, newest: Any) -> Any:
         sorted_messages = original(messages, oldest, newest)
         _REPEATED.clear()
-        _REPEATED.update(task.order_id for task in sorted_messages.tasks.values() if len(task.messages) > 1)
+        _REPEATED.update(task.order_id for task in sorted_messages.tasks if len(task.messages) > 1)
         return sorted_messages
 
     patch(consumer, "sort", sort)

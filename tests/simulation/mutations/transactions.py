@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from chalicelib.consumer import answers, settlers
-from chalicelib.domain import planner
+from chalicelib.domain import changes, rulings
+from chalicelib.domain.commands import ChangeType
 from chalicelib.domain.reservation import Outcome
-from chalicelib.domain.writes import ProveAbsent, RecordReservation, ReturnStock, TakeStock
+from chalicelib.domain.writes import MoveStock, ProveAbsent, RecordReservation
+from chalicelib.services import change_settler
 from chalicelib.store.order_store import OrderStore
 from tests.simulation.mutations.registry import MutationRegistry, Patch
 
@@ -21,8 +22,8 @@ def _change(patch: Patch, concerned: Callable[[Any], bool], change: Callable[[An
     """Apply `change` to the request of each action that is `concerned`."""
     original = OrderStore._action
 
-    def request(self: OrderStore, action: Any, now: Any) -> Any:
-        made = original(self, action, now)
+    def request(self: OrderStore, action: Any, *args: Any) -> Any:
+        made = original(self, action, *args)
         if concerned(action):
             change(next(iter(made.values())))
         return made
@@ -30,8 +31,12 @@ def _change(patch: Patch, concerned: Callable[[Any], bool], change: Callable[[An
     patch(OrderStore, "_action", request)
 
 
-def _is(kind: type) -> Callable[[Any], bool]:
-    return lambda action: isinstance(action, kind)
+def _is_taken(action: Any) -> bool:
+    return isinstance(action, MoveStock) and action.quantity < 0
+
+
+def _is_given_back(action: Any) -> bool:
+    return isinstance(action, MoveStock) and action.quantity > 0
 
 
 def _is_new(action: Any) -> bool:
@@ -56,9 +61,10 @@ def _(patch: Patch) -> None:
 def _(patch: Patch) -> None:
     def change(request: Any) -> None:
         _unconditional(request)
-        request["ExpressionAttributeValues"].pop(":limit", None)
+        for name in (":limit", ":taken"):
+            request["ExpressionAttributeValues"].pop(name, None)
 
-    _change(patch, _is(TakeStock), change)
+    _change(patch, _is_taken, change)
 
 
 @MUTATIONS("a record is replaced without a condition", 400)
@@ -83,51 +89,54 @@ def _(patch: Patch) -> None:
 
 @MUTATIONS("a release replaces the first answer")
 def _(patch: Patch) -> None:
-    original = answers.release_write
+    original = rulings.recorded
 
-    def release_write(*args: Any, **options: Any) -> RecordReservation:
-        write = original(*args, **options)
-        event = write.reservation.operations[-1].event
-        return replace(write, reservation=replace(write.reservation, event=event))
+    def recorded(ruling: Any, rules: Any) -> Any:
+        record, other = original(ruling, rules)
+        if ruling.command.type is ChangeType.RELEASE and not ruling.refusal:
+            record = replace(record, event=record.operations[-1].event)
+        return record, other
 
-    patch(settlers, "release_write", release_write)
+    patch(changes, "recorded", recorded)
 
 
-@MUTATIONS("returning stock recreates a deleted SKU", 400)
+@MUTATIONS("returning stock recreates a deleted SKU", 400, first=800)
 def _(patch: Patch) -> None:
     def change(request: Any) -> None:
         _unconditional(request)
-        request["UpdateExpression"] = "ADD quantity :units SET updated_at = :now"
+        request["UpdateExpression"] = (
+            "ADD quantity :units, reserved :reserved, version :one SET updated_at = :now, change = :change"
+        )
 
-    _change(patch, _is(ReturnStock), change)
+    _change(patch, _is_given_back, change)
 
 
-def _release_without(patch: Patch, kind: type) -> None:
-    """Leave writes of this kind out of the plans of releases."""
-    original = planner.plan_releases
+def _change_without(patch: Patch, kind: type) -> None:
+    """Leave writes of this kind out of the plans of changes."""
+    original = changes.plan_changes
 
-    def plan_releases(*args: Any) -> planner.ReleasePlan:
+    def plan_changes(*args: Any) -> changes.ChangePlan:
         plan = original(*args)
         return replace(plan, writes=tuple(write for write in plan.writes if not isinstance(write, kind)))
 
-    patch(settlers, "plan_releases", plan_releases)
+    patch(change_settler, "plan_changes", plan_changes)
 
 
-@MUTATIONS("units of missing SKUs are written off without proof", 1000)
+@MUTATIONS("units of missing SKUs are written off without proof", 400, first=1700)
 def _(patch: Patch) -> None:
-    _release_without(patch, ProveAbsent)
+    _change_without(patch, ProveAbsent)
 
 
 @MUTATIONS("an unknown order gets no tombstone")
 def _(patch: Patch) -> None:
     original = OrderStore.commit
 
-    def commit(self: OrderStore, writes: Any, now: Any, snapshot: Any) -> bool:
+    def commit(self: OrderStore, writes: Any, *args: Any) -> bool:
         kept = [
             write
             for write in writes
             if not (_is_new(write) and write.reservation.outcome is Outcome.RELEASED)
         ]
-        return original(self, kept, now, snapshot)
+        return original(self, kept, *args)
 
     patch(OrderStore, "commit", commit)

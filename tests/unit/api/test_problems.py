@@ -1,10 +1,14 @@
 import json
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chalicelib import errors
-from chalicelib.api.problems import problem_of, response_to
+from chalicelib.api.problems import PROBLEMS, problem_of, response_to
+from chalicelib.domain.planner import Failure
+from chalicelib.domain.rulings import Refusal
 from chalicelib.errors import FieldError, ImsError, Reason
 
 RESPONSES = {
@@ -25,6 +29,9 @@ RESPONSES = {
     errors.HasStock: (409, "HAS_STOCK"),
     errors.StockLimit: (409, "STOCK_LIMIT"),
     errors.IdempotencyKeyReused: (409, "IDEMPOTENCY_KEY_REUSED"),
+    errors.OrderIdReused: (409, "ORDER_ID_REUSED"),
+    errors.OperationIdReused: (409, "OPERATION_ID_REUSED"),
+    errors.OrderRejected: (409, "MORE_THAN_HELD"),
     # No view raises these three.
     errors.Unauthenticated: (500, "INTERNAL_ERROR"),
     errors.KeysUnavailable: (500, "INTERNAL_ERROR"),
@@ -48,18 +55,19 @@ def error_classes(root: type[ImsError] = ImsError) -> Iterator[type[ImsError]]:
         yield from error_classes(child)
 
 
+ARGUMENTS: dict[type[ImsError], tuple[Any, ...]] = {
+    errors.TransactionCancelled: ([Reason("ConditionalCheckFailed", None)],),
+    errors.BelowReserved: ("secret", 1),
+    errors.MethodNotAllowed: ("secret", ["GET", "POST"]),
+    errors.UnsupportedMediaType: ("secret", {"Accept": "application/json"}),
+    errors.OrderRejected: ("MORE_THAN_HELD", "secret"),
+    errors.Refused: ("secret", "AccessDenied"),
+}
+"""What errors are made of that take more than a text."""
+
+
 def make_error(kind: type[ImsError]) -> ImsError:
-    if issubclass(kind, errors.TransactionCancelled):
-        return kind([Reason("ConditionalCheckFailed", None)])
-    if issubclass(kind, errors.MethodNotAllowed):
-        return kind("secret", ["GET", "POST"])
-    if issubclass(kind, errors.UnsupportedMediaType):
-        return kind("secret", {"Accept": "application/json"})
-    if issubclass(kind, errors.BelowReserved):
-        return kind("secret", 3)
-    if issubclass(kind, errors.Refused):
-        return kind("secret", "AccessDenied")
-    return kind("secret")
+    return kind(*ARGUMENTS.get(kind, ("secret",)))
 
 
 def test_every_error_class_has_a_known_response() -> None:
@@ -81,6 +89,15 @@ def test_an_error_becomes_problem_details(kind: type[ImsError]) -> None:
     assert ("secret" in body["detail"]) is (unknown or code not in {"INTERNAL_ERROR", "UNAVAILABLE"})
     # A client that finds Retry-After repeats the request, which must be safe.
     assert ("Retry-After" in response.headers) is (status == 503 and not unknown)
+
+
+def test_the_manual_lists_every_code() -> None:
+    codes = {problem.code for problem in PROBLEMS.values()} - {"ORDER_REJECTED"}
+    codes |= {*Refusal, *Failure}
+    manual = Path(__file__).parents[3] / "docs" / "api.md"
+    table = manual.read_text().partition("\n## Errors\n")[2].partition("\n## ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| ")]
+    assert sorted(code for code in codes if not any(f"`{code}`" in row for row in rows)) == []
 
 
 def test_a_foreign_error_shows_no_details() -> None:
@@ -118,3 +135,10 @@ def test_every_invalid_field_is_listed() -> None:
 
 def test_a_problem_without_invalid_fields_has_no_list_of_them() -> None:
     assert "errors" not in json.loads(response_to(errors.InvalidJson("bad"), "r").body)
+
+
+def test_a_rejected_order_lists_the_lines_at_fault() -> None:
+    line = {"sku": "A", "requested": 2, "held": 1}
+    body = json.loads(response_to(errors.OrderRejected("MORE_THAN_HELD", "no", [line]), "r").body)
+    assert body["items"] == [line]
+    assert "items" not in json.loads(response_to(errors.OrderRejected("NOT_A_HOLD", "no"), "r").body)

@@ -46,7 +46,7 @@ def test_every_other_route_needs_a_token() -> None:
         for method, entry in entries.items()
         if entry.view_function.__name__ != "refuse"
     }
-    assert len([method for method, _ in served if method != "HEAD"]) == 13
+    assert len([method for method, _ in served if method != "HEAD"]) == 19
     assert {path for method, path in served if method == "HEAD"} == {
         path for method, path in served if method == "GET"
     }
@@ -76,10 +76,15 @@ def test_every_field_of_a_request_is_marked_with_its_part() -> None:
         ("/products/A", "DELETE, GET, HEAD, PATCH"),
         ("/inventory", "GET, HEAD"),
         ("/inventory/check", "POST"),
-        ("/inventory/A", "GET, HEAD, PUT"),
+        ("/inventory/A", "GET, HEAD, PATCH, PUT"),
         ("/inventory/A/adjustments", "POST"),
         ("/inventory/A/counts", "POST"),
+        ("/reservations", "POST"),
         ("/reservations/o-1", "GET, HEAD"),
+        ("/reservations/o-1/confirm", "POST"),
+        ("/reservations/o-1/extend", "POST"),
+        ("/reservations/o-1/fulfill", "POST"),
+        ("/reservations/o-1/release", "POST"),
         ("/health", "GET, HEAD"),
     ],
 )
@@ -229,9 +234,12 @@ def test_a_body_with_invalid_encoding_is_refused(rest: RestClient) -> None:
         ("POST", "/products"),
         ("PATCH", "/products/A"),
         ("PUT", "/inventory/A"),
+        ("PATCH", "/inventory/A"),
         ("POST", "/inventory/check"),
         ("POST", "/inventory/A/adjustments"),
         ("POST", "/inventory/A/counts"),
+        ("POST", "/reservations"),
+        ("POST", "/reservations/o/extend"),
     ],
 )
 def test_every_call_with_a_body_validates_it_strictly(rest: RestClient, method: str, path: str) -> None:
@@ -250,12 +258,16 @@ def test_every_call_with_a_body_validates_it_strictly(rest: RestClient, method: 
     assert {asked: (response.status, response.code) for asked, response in responses.items()} == expected
 
 
+FIELDS = [
+    *("sku", "name", "price", "items", "quantity", "delta", "reason", "reorder_point"),
+    *("order_id", "customer_id", "expires_at", "operation_id"),
+]
 bodies = st.binary(max_size=100) | st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["sku", "name", "price", "items", "quantity", "delta", "reason"]) | st.text(),
+            st.sampled_from(FIELDS) | st.text(),
             inner,
         )
     ),
@@ -269,9 +281,15 @@ bodies = st.binary(max_size=100) | st.recursive(
             ("POST", "/products"),
             ("PATCH", "/products/A"),
             ("PUT", "/inventory/A"),
+            ("PATCH", "/inventory/A"),
             ("POST", "/inventory/check"),
             ("POST", "/inventory/A/adjustments"),
             ("POST", "/inventory/A/counts"),
+            ("POST", "/reservations"),
+            ("POST", "/reservations/o/confirm"),
+            ("POST", "/reservations/o/extend"),
+            ("POST", "/reservations/o/fulfill"),
+            ("POST", "/reservations/o/release"),
         ]
     ),
     bodies,
@@ -305,6 +323,8 @@ class TestContentType:
         headers = {"Content-Type": content_type}
         rest.post("/products", PRODUCT)
         assert rest.call("PATCH", "/products/A", {"price": 2}, headers=headers).json["price"] == 2
+        changed = rest.call("PATCH", "/inventory/A", {"reorder_point": 3}, headers=headers)
+        assert changed.json["reorder_point"] == 3
         response = rest.call("POST", "/products", PRODUCT | {"sku": "B"}, headers=headers)
         assert (response.status, response.code) == (415, "UNSUPPORTED_MEDIA_TYPE")
 
@@ -313,6 +333,7 @@ class TestContentType:
         [
             ("POST", "/products", "accept", "application/json"),
             ("PATCH", "/products/A", "accept-patch", "application/json, application/merge-patch+json"),
+            ("PATCH", "/inventory/A", "accept-patch", "application/json, application/merge-patch+json"),
         ],
     )
     def test_a_refusal_names_the_types_that_the_call_takes(

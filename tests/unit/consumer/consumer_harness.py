@@ -16,8 +16,10 @@ import pytest
 from chalicelib.aws.deadline import Deadline
 from chalicelib.consumer.consumer import Consumer
 from chalicelib.consumer.delivery import Publisher
+from chalicelib.consumer.holds import HoldSweep
 from chalicelib.consumer.inbox import Message
 from chalicelib.consumer.sweep import Sweep
+from chalicelib.services.orders import Orders
 from chalicelib.store.order_store import OrderStore
 from chalicelib.store.outbox_store import OutboxStore
 from tests.support.engines import Crash, FakeStage, Network, fake_stage
@@ -30,12 +32,13 @@ from tests.support.messages import reserve, text
 
 LIMIT_SECONDS = 60.0
 MARGIN_SECONDS = 10.0
-TRANSACT, SEND, REMOVE, NARROW, READ = (
+TRANSACT, SEND, REMOVE, NARROW, READ, QUERY = (
     "transact_write_items",
     "send_message_batch",
     "delete_item",
     "update_item",
     "batch_get_item",
+    "query",
 )
 FOREVER = 100_000
 """More faults than any test has calls."""
@@ -171,10 +174,18 @@ class ConsumerHarness:
         ]
         return records.get(order_id)
 
-    def set_stock(self, sku: str, units: int) -> None:
+    def set_stock(self, sku: str, units: int, *, reserved: int | None = None) -> None:
         """Set stock without the consumer; a test that calls `check` puts the change into `initial`, too."""
         item = {"sku": {"S": sku}, "quantity": {"N": str(units)}, "updated_at": {"S": "…"}}
+        if reserved is not None:
+            item["reserved"] = {"N": str(reserved)}
         self.stage.dynamodb.put_item(TableName=self.stage.tables.inventory_table, Item=item)
+
+    @property
+    def reserved(self) -> dict[str, int]:
+        """What is reserved of each SKU of which anything was ever reserved."""
+        table = self.stage.dynamodb.snapshot()[self.stage.tables.inventory_table]
+        return {sku: int(item["reserved"]["N"]) for sku, item in table.items() if "reserved" in item}
 
     @property
     def outbox(self) -> list[set[str]]:
@@ -191,6 +202,20 @@ class ConsumerHarness:
             self.deadline(seconds)
         )
 
+    def end_holds(self, *, after: float = 0.0, seconds: float = LIMIT_SECONDS) -> None:
+        """Let `after` seconds pass, and sweep the holds."""
+        self.stage.clock.advance(after)
+        self.script.calls.clear()
+        consumer = self.consumer
+        HoldSweep(
+            consumer.store, consumer.outbox, consumer.publisher, consumer.executor, consumer.report
+        ).run(self.deadline(seconds))
+
+    @property
+    def orders(self) -> Orders:
+        """The calls over REST."""
+        return Orders(self.consumer.store, self.consumer.aging)
+
     def check(self) -> None:
         """Check the invariants on all settled messages."""
         tables = self.stage.dynamodb.snapshot()
@@ -204,6 +229,31 @@ class ConsumerHarness:
                 outbox=list(tables[self.stage.tables.outbox_table].values()),
             ),
             self.initial,
+        )
+
+
+def as_version_1_1(harness: ConsumerHarness, order_id: str, *, marked: bool = True) -> None:
+    """Give an order's record, and the stock of its SKUs, the form of version 1.1.
+
+    `marked`: its answers have the mark of being sent.
+    """
+    record = harness.record(order_id)
+    assert record is not None
+    held = record.pop("held", {"M": {}})["M"]
+    del record["change"]
+    record["ttl"] = {"N": "2000000000"}
+    for operation in record.pop("operations", {"L": []})["L"]:
+        record["release_event"] = operation["M"]["event"]
+    if marked:
+        record["published_at"] = {"S": "then"}
+        record["release_published_at"] = {"S": "then"}
+    harness.stage.dynamodb.put_item(TableName=harness.stage.tables.processed_events_table, Item=record)
+    for sku, units in held.items():
+        harness.stage.dynamodb.update_item(
+            TableName=harness.stage.tables.inventory_table,
+            Key={"sku": {"S": sku}},
+            UpdateExpression="ADD reserved :units",
+            ExpressionAttributeValues={":units": {"N": f"-{units['N']}"}},
         )
 
 

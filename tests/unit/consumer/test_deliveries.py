@@ -140,7 +140,7 @@ def test_reservations_wait_until_the_releases_of_their_batch_are_answered() -> N
     harness = ConsumerHarness({"A": 1})
     with ThreadPoolExecutor(1) as thread:
         harness.consumer = harness.new_consumer(thread)
-        assert harness.settle(reserve("late", {"A": 1}), release("late"), reserve("other", {"A": 1})) == []
+        assert harness.settle(release("late"), reserve("late", {"A": 1}), reserve("other", {"A": 1})) == []
     assert harness.calls.index(REMOVE) < len(harness.calls) - 1 - harness.calls[::-1].index(TRANSACT)
     assert harness.answer_types() == {"late": ["Released"], "other": ["Reserved"]}
     harness.check()

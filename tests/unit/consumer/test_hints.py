@@ -1,4 +1,4 @@
-from chalicelib.consumer.settlers import MAX_HINTS, Hints
+from chalicelib.services.settler import MAX_HINTS, Hints
 from tests.support.messages import reserve
 from tests.unit.consumer.consumer_harness import READ, REMOVE, SEND, TRANSACT, ConsumerHarness
 
@@ -51,6 +51,17 @@ class TestHintsInUse:
         harness.initial["A"] = 0
         assert harness.settle(reserve("b", {"A": 1})) == []
         assert harness.answer_types()["b"] == ["ReservationFailed"]
+        harness.check()
+
+    def test_stock_that_nobody_has_seen_is_read_first_after_such_stock_was_short(self) -> None:
+        harness = ConsumerHarness({"A": 0, "B": 0, "C": 5, "D": 5})
+        harness.settle(reserve("a", {"A": 1}))
+        assert harness.settle(reserve("b", {"B": 1})) == []
+        assert harness.calls == [READ, TRANSACT, SEND, REMOVE]
+        assert harness.settle(reserve("c", {"C": 1})) == []
+        assert harness.calls == [READ, TRANSACT, SEND, REMOVE]
+        assert harness.settle(reserve("d", {"D": 1})) == []
+        assert harness.calls == [TRANSACT, SEND, REMOVE], "the last such stock was not short"
         harness.check()
 
     def test_stock_that_is_not_known_to_be_short_is_not_read(self) -> None:

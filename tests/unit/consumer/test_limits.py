@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
-from chalicelib.consumer.answers import release_write, reserve_write
 from chalicelib.consumer.body import MAX_ERRORS
 from chalicelib.consumer.delivery import MAX_ENTRIES
-from chalicelib.domain.commands import MAX_SKUS, Invalid, Reserve
-from chalicelib.domain.planner import MAX_ACTIONS, Decision, Failure, OrderToRelease, Released, Shortage
-from chalicelib.domain.reservation import AnswerType, Reservation
+from chalicelib.domain.changes import OrderChanges, plan_changes
+from chalicelib.domain.commands import MAX_SKUS, ChangeOrder, ChangeType, Invalid, Reserve, due_change
+from chalicelib.domain.planner import MAX_ACTIONS, Decision, Failure, Shortage
+from chalicelib.domain.reservation import MAX_OPERATIONS, AnswerType, Reservation
+from chalicelib.domain.rulings import Rules, Verdict, confirmed_late, recorded, rule
 from chalicelib.errors import FieldError
+from chalicelib.services.answers import change_answer, reserve_write
 from chalicelib.store.items import reservation_to_item
 from tests.support.engines.errors import Refusal
 from tests.support.engines.faults import throttled
@@ -160,7 +162,9 @@ class TestLargeBatches:
 WIDE = "😀"
 """No character takes more: 4 bytes in an item, 12 in the ASCII of an answer."""
 NOW = "2026-11-25T20:00:00.123Z"
+LATER = "2026-11-26T20:00:00.123Z"
 CHANGE = "0" * 32
+RULES = Rules(NOW, change_answer)
 
 
 def wide_order(number: int, skus: int) -> Reserve:
@@ -169,7 +173,7 @@ def wide_order(number: int, skus: int) -> Reserve:
     return Reserve(f"{number:02}".ljust(128, WIDE), WIDE * 256, items)
 
 
-def decisions(order: Reserve) -> list[Decision]:
+def decisions(order: Reserve) -> list[Decision[Reserve]]:
     """What can become of `order`; its errors have the longest names and messages of 200 characters."""
     short = tuple(Shortage(sku, units, 10**12) for sku, units in order.items.items())
     invalid = Invalid((FieldError(WIDE * 64, "x" * 200),) * MAX_ERRORS)
@@ -180,14 +184,22 @@ def decisions(order: Reserve) -> list[Decision]:
     ]
 
 
-def recorded(decision: Decision) -> Reservation:
-    return reserve_write(decision, NOW, CHANGE).reservation
+def decided(decision: Decision[Reserve], rules: Rules = RULES) -> Reservation:
+    return reserve_write(decision.order, decision, rules, CHANGE).reservation
+
+
+def changed(record: Reservation, command: ChangeOrder, *missing: str, rules: Rules = RULES) -> Reservation:
+    order = OrderChanges(record.order_id, [command], record)
+    (after,) = plan_changes([order], set(missing), rules, CHANGE).orders
+    return after.write.reservation if after.write else record
 
 
 def released(reservation: Reservation, *missing: str) -> Reservation:
-    order = OrderToRelease(reservation.order_id, reservation)
-    returned = {sku: units for sku, units in reservation.items.items() if sku not in missing}
-    return release_write(Released(order, returned, missing), NOW, CHANGE).reservation
+    return changed(
+        reservation,
+        ChangeOrder(reservation.order_id, ChangeType.RELEASE, "ReleaseInventory", reason=WIDE * 256),
+        *missing,
+    )
 
 
 def record_bytes(reservation: Reservation) -> int:
@@ -197,7 +209,7 @@ def record_bytes(reservation: Reservation) -> int:
 class TestLargestTexts:
     def test_ten_answers_stay_below_a_mebibyte(self) -> None:
         order = wide_order(0, MAX_SKUS)
-        records = [recorded(decision) for decision in decisions(order)]
+        records = [decided(decision) for decision in decisions(order)]
         records += [released(records[0]), released(records[0], *order.items)]
         answers = [answer for record in records for answer in record.answers]
         attribute = len("type" + "String" + max(AnswerType, key=len))
@@ -206,22 +218,82 @@ class TestLargestTexts:
 
     def test_a_record_stays_below_400_kb(self) -> None:
         order = wide_order(0, MAX_SKUS)
-        assert record_bytes(released(recorded(Decision(order)))) < 400_000
+        assert record_bytes(released(decided(Decision(order)))) < 400_000
+
+    @pytest.mark.parametrize("skus", [1, 5, 10, 20, 40, 59, 60, 98])
+    @pytest.mark.parametrize("unknown", [True, False])
+    @pytest.mark.parametrize("late", [True, False])
+    def test_records_and_answers_stay_within_their_limits_whatever_is_done_to_an_order(
+        self, skus: int, unknown: bool, late: bool
+    ) -> None:
+        # It takes as many operations as it can, with the longest answers, then those on the whole order.
+        order = replace(wide_order(0, skus), expires_at=NOW)
+        others = {f"x{sku:02}".ljust(64, WIDE): 10**9 for sku in range(MAX_SKUS)}
+        record = decided(Decision(order), replace(RULES, now="2026-11-24T20:00:00.123Z"))
+        count = 0
+        while record.full_at is None:
+            assert count <= MAX_OPERATIONS
+            items = others if unknown else dict.fromkeys(order.items, 1)
+            kind = (ChangeType.RELEASE, ChangeType.FULFILL)[count % 2]
+            name = f"{count:02}".ljust(128, WIDE)
+            part = ChangeOrder(order.order_id, kind, name, items, reason=WIDE * 256)
+            record = changed(record, part)
+            count += 1
+            assert record_bytes(record) < 400_000
+        record = changed(record, due_change(order.order_id), rules=replace(RULES, now=LATER))
+        assert record.expired
+        confirmation = ChangeOrder(order.order_id, ChangeType.CONFIRM, "ConfirmInventory")
+        assert rule(record, confirmation, RULES) is Verdict.LATE
+        short = tuple(Shortage(sku, units, 10**12) for sku, units in record.expired.items())
+        record, _ = recorded(confirmed_late(record, confirmation, () if late else short, RULES), RULES)
+        assert record_bytes(record) < 400_000
+        ended = released(record)
+        assert record_bytes(ended) < 400_000
+        assert all(MAX_ENTRIES * (len(answer.body) + 100) < 1024 * 1024 for answer in ended.answers)
+        fulfilled = changed(record, ChangeOrder(order.order_id, ChangeType.FULFILL, "FulfillInventory"))
+        assert record_bytes(released(fulfilled)) < 400_000
+
+    @pytest.mark.parametrize("skus", [60, 62, 64])
+    def test_ten_answers_with_as_many_units_shipped_as_left_stay_below_a_mebibyte(self, skus: int) -> None:
+        order = replace(wide_order(0, skus), customer_id="c")
+        order = replace(order, items=dict.fromkeys(order.items, 2))
+        part = ChangeOrder(
+            order.order_id,
+            ChangeType.RELEASE,
+            "1".ljust(128, WIDE),
+            dict.fromkeys(order.items, 1),
+            reason=WIDE * 256,
+        )
+        record = changed(decided(Decision(order)), part)
+        assert all(MAX_ENTRIES * (len(answer.body) + 100) < 1024 * 1024 for answer in record.answers)
+
+    @pytest.mark.parametrize(("skus", "length"), [(1, 64), (98, 12)])
+    def test_an_order_of_the_usual_size_takes_fifty_operations(self, skus: int, length: int) -> None:
+        items = {f"{sku:02}".ljust(length, "x"): 1_000 for sku in range(skus)}
+        record = decided(Decision(Reserve("order-1", "customer-1", items)))
+        for number in range(MAX_OPERATIONS):
+            record = changed(
+                record, ChangeOrder("order-1", ChangeType.RELEASE, f"part-{number}", {next(iter(items)): 1})
+            )
+        assert len(record.operations) == MAX_OPERATIONS
+        assert not record.has_room()
 
     @pytest.mark.parametrize("skus", range(MAX_SKUS + 1))
     def test_reservations_that_fill_a_transaction_stay_below_4_mb(self, skus: int) -> None:
         orders_of_a_group = MAX_ACTIONS - skus
         stock = 64 * 4 + 200  # a SKU with its attributes
         for decision in decisions(wide_order(0, skus)):
-            assert orders_of_a_group * record_bytes(recorded(decision)) + skus * stock < 4_000_000
+            assert orders_of_a_group * record_bytes(decided(decision)) + skus * stock < 4_000_000
 
     def test_releases_that_exceed_4_mb_are_halved(self) -> None:
         harness = ConsumerHarness(dict.fromkeys(wide_order(0, 48).items, 0), checked=False)
         table = harness.stage.tables.processed_events_table
         group = [f"o{number:02}" for number in range(52)]
         for order_id in group:
-            reservation = replace(recorded(Decision(wide_order(0, 48))), order_id=order_id)
+            reservation = replace(decided(Decision(wide_order(0, 48))), order_id=order_id)
             harness.stage.dynamodb.put_item(TableName=table, Item=reservation_to_item(reservation, 2**31))
+        for sku in wide_order(0, 48).items:
+            harness.set_stock(sku, 0, reserved=52 * 10**14)
         refusals = []
 
         def limited(call: Call) -> Any:

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,14 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.consumer.body import read_body
-from chalicelib.consumer.inbox import read
-from chalicelib.domain.commands import Command, Invalid, Release, Reserve, TooMany
+from chalicelib.consumer.inbox import COMMANDS, read
+from chalicelib.domain.commands import ChangeOrder, ChangeType, Command, Invalid, Reserve, TooMany
 from chalicelib.errors import FieldError, Poison
-from tests.support.messages import release, reserve, text, without
+from tests.support.messages import confirm, extend, fulfill, release, reserve, text, without
 
 OLDEST = datetime(2025, 3, 1, tzinfo=UTC)
 NEWEST = datetime(2025, 6, 16, tzinfo=UTC)
 ORDER = reserve("order-1", {"A": 2, "B": 1})
+RELEASE = ChangeOrder("order-1", ChangeType.RELEASE, "ReleaseInventory")
 
 
 def read_text(body: str) -> Command:
@@ -42,6 +44,12 @@ def accepted_text(body: str) -> Reserve:
     command = read_text(body)
     assert isinstance(command, Reserve)
     assert command.refusal is None
+    return command
+
+
+def changed(message: Any) -> ChangeOrder:
+    command = read_json(message)
+    assert isinstance(command, ChangeOrder)
     return command
 
 
@@ -174,8 +182,7 @@ class TestPoison:
             "2025-02-28T23:59:59.999999Z",
             "2025-03-01T00:59:59+01:00",
             "2025-02-28T18:59:59-05:00",
-            "0001-01-01T00:00:00+14:00",
-            "0001-01-01T00:00:00+23:59",
+            "0001-01-01T00:00:00Z",
         ],
     )
     def test_a_message_older_than_the_records_is_poison(
@@ -201,10 +208,9 @@ class TestRelease:
         "message",
         [
             release("order-1"),
-            release("order-1", reason="the customer changed their mind"),
             release("order-1", reason=None),
             release("order-1", reason=""),
-            release("order-1", customer_id=5, items="whatever", nested={"unknown": [1]}),
+            release("order-1", customer_id=5, nested={"unknown": [1]}),
             release("order-1", reason=["none"]),
             release("order-1", reason="\ud800"),
             release("order-1", timestamp="yesterday"),
@@ -216,13 +222,215 @@ class TestRelease:
         ],
     )
     def test_a_release_is_read(self, message: dict[str, Any]) -> None:
-        assert read_json(message) == Release("order-1")
+        assert read_json(message) == RELEASE
+
+    def test_the_reason_of_a_release_is_kept(self) -> None:
+        reason = "the customer changed their mind"
+        assert read_json(release("order-1", reason=reason)) == replace(RELEASE, reason=reason)
 
     @pytest.mark.parametrize("field", ["timestamp", "reason", "nobody reads"])
     def test_a_release_is_read_whatever_its_other_fields_are(self, unreadable: str, field: str) -> None:
         message = text(without(release("order-1"), field))[:-1]
-        assert read_text(f'{message}, "{field}": {unreadable}}}') == Release("order-1")
-        assert read_text(f'{message}, "{field}": 1, "{field}": 2}}') == Release("order-1")
+        assert read_text(f'{message}, "{field}": {unreadable}}}') == RELEASE
+        assert read_text(f'{message}, "{field}": 1, "{field}": 2}}') == RELEASE
+
+
+class TestWholeAndPart:
+    """Releases and shipments: of all that is held, or of a part under an id of its own."""
+
+    @pytest.fixture(params=[ChangeType.FULFILL, ChangeType.RELEASE])
+    def kind(self, request: pytest.FixtureRequest) -> ChangeType:
+        return ChangeType(request.param)
+
+    def message(self, kind: ChangeType, *part: Any, **changes: Any) -> dict[str, Any]:
+        make = fulfill if kind is ChangeType.FULFILL else release
+        return make("order-1", *part, **changes)
+
+    def test_all_is_meant_without_items(self, kind: ChangeType) -> None:
+        assert read_json(self.message(kind)) == ChangeOrder("order-1", kind, kind.value)
+
+    def test_all_may_have_an_id_of_its_own(self, kind: ChangeType) -> None:
+        assert read_json(self.message(kind, "X1")) == ChangeOrder("order-1", kind, "X1")
+
+    def test_null_as_an_id_is_none(self, kind: ChangeType) -> None:
+        assert read_json(self.message(kind, operation_id=None)) == ChangeOrder("order-1", kind, kind.value)
+
+    def test_the_lines_of_a_part_are_added_up(self, kind: ChangeType) -> None:
+        message = self.message(kind, "X1", {"A": 2}, gift=True)
+        message["items"] += [{"sku": "B", "quantity": 1}, {"sku": "A", "quantity": 3, "x": None}]
+        assert read_json(message) == ChangeOrder("order-1", kind, "X1", {"A": 5, "B": 1})
+
+    def test_a_part_needs_an_id(self, kind: ChangeType) -> None:
+        assert changed(self.message(kind, None, {"A": 1})).errors == (
+            FieldError("operation_id", "is required with items"),
+        )
+
+    @pytest.mark.parametrize("items", [[], {}, None, "A", 5, True, [[]], [{"sku": "A"}]])
+    def test_invalid_items_never_mean_all(self, kind: ChangeType, items: Any) -> None:
+        command = changed(self.message(kind, "X1", items=items))
+        assert command.errors[0].field.startswith("items")
+        assert command.items is None
+        assert command.operation_id == "X1"
+        assert not command.whole_release
+
+    def test_a_part_names_at_most_98_skus(self, kind: ChangeType) -> None:
+        assert not changed(self.message(kind, "X1", {f"S{n}": 1 for n in range(98)})).errors
+        command = changed(self.message(kind, "X1", {f"S{n}": 1 for n in range(99)}))
+        assert command.errors == (FieldError("items", "must name at most 98 SKUs"),)
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "ConfirmInventory": confirm("order-1"),
+    "ExtendInventory": extend("order-1", "X1", "2025-06-20T12:00:00+02:00"),
+    "FulfillInventory": fulfill("order-1", "X1", {"A": 1}),
+    "ReleaseInventory": release("order-1", "X1", {"A": 1}),
+}
+
+
+class TestChanges:
+    def test_a_confirmation_is_read(self) -> None:
+        expected = ChangeOrder("order-1", ChangeType.CONFIRM, "ConfirmInventory")
+        assert read_json(confirm("order-1")) == expected
+        assert read_json(confirm("order-1", operation_id="nobody reads", items=[])) == expected
+
+    def test_an_extension_is_read_and_its_end_is_put_into_utc(self) -> None:
+        assert read_json(CHANGES["ExtendInventory"]) == ChangeOrder(
+            "order-1", ChangeType.EXTEND, "X1", expires_at="2025-06-20T10:00:00.000Z"
+        )
+
+    @pytest.mark.parametrize(
+        ("kind", "field"),
+        [
+            ("ConfirmInventory", "timestamp"),
+            ("ExtendInventory", "timestamp"),
+            ("ExtendInventory", "expires_at"),
+            ("ExtendInventory", "operation_id"),
+            ("FulfillInventory", "timestamp"),
+            ("FulfillInventory", "operation_id"),
+            ("ReleaseInventory", "operation_id"),
+        ],
+    )
+    @pytest.mark.parametrize("value", ["is missing", None, "", 5, ["x"], {"a": 1}, "e\u0301", "\ud800"])
+    def test_a_field_that_is_needed_and_invalid_is_named(self, kind: str, field: str, value: Any) -> None:
+        message = {**CHANGES[kind], field: value}
+        if value == "is missing":
+            message = without(message, field)
+        command = changed(message)
+        assert [error.field for error in command.errors] == [field]
+        assert command.type == kind
+
+    @pytest.mark.parametrize("kind", ["ExtendInventory", "FulfillInventory", "ReleaseInventory"])
+    @pytest.mark.parametrize(
+        "operation_id",
+        ["ReleaseInventory", "ConfirmInventory", "EXPIRED", "AGED", "invalid#1", "x" * 129, " "],
+    )
+    def test_an_id_that_is_ours_is_refused(self, kind: str, operation_id: str) -> None:
+        command = changed({**CHANGES[kind], "operation_id": operation_id})
+        assert [error.field for error in command.errors] == ["operation_id"]
+        assert command.operation_id != operation_id
+
+    @pytest.mark.parametrize(
+        "operation_id", ["x", "x" * 128, "shipment 7", "SO/2026", "invalid", "aged", "é"]
+    )
+    def test_ids_of_operations_at_their_limits_are_accepted(self, operation_id: str) -> None:
+        assert changed(release("order-1", operation_id, {"A": 1})).operation_id == operation_id
+
+    @pytest.mark.parametrize("kind", CHANGES)
+    def test_a_repeated_key_is_refused(self, kind: str) -> None:
+        member = "order-1" if kind == "ConfirmInventory" else "X1"
+        field = "timestamp" if kind == "ConfirmInventory" else "operation_id"
+        body = text(CHANGES[kind])[:-1] + f', "{field}": "{member}"}}'
+        command = read_text(body)
+        assert isinstance(command, ChangeOrder)
+        assert [error.field for error in command.errors] == [field]
+
+    @pytest.mark.parametrize("kind", ["ConfirmInventory", "ExtendInventory", "FulfillInventory"])
+    def test_a_timestamp_too_far_ahead_is_named(self, kind: str) -> None:
+        for expires_at in ("2099-01-02T00:00:00Z", "9999-12-31T23:59:59-14:00"):
+            command = changed(
+                {**CHANGES[kind], "timestamp": "2099-01-01T00:00:00Z"}
+                | ({"expires_at": expires_at} if kind == "ExtendInventory" else {})
+            )
+            assert "timestamp" in [error.field for error in command.errors]
+
+    @pytest.mark.parametrize("kind", CHANGES)
+    def test_a_change_older_than_the_records_is_poison(self, kind: str) -> None:
+        with pytest.raises(Poison, match="older"):
+            read_json({**CHANGES[kind], "timestamp": "2025-02-28T00:00:00Z"})
+
+    @pytest.mark.parametrize("kind", CHANGES)
+    @pytest.mark.parametrize("order_id", ["", None, "adjustment#1", 5])
+    def test_a_change_without_a_usable_order_id_is_poison(self, kind: str, order_id: Any) -> None:
+        with pytest.raises(Poison, match="order_id"):
+            read_json({**CHANGES[kind], "order_id": order_id})
+
+    def test_at_most_twenty_errors_are_listed(self) -> None:
+        message = release("order-1", "X1", items=[{"sku": "A", "quantity": 0}] * 50)
+        assert len(changed(message).errors) == 20
+
+
+class TestInvalidIds:
+    """An invalid change without a usable id gets one that each delivery of it has, and no other message."""
+
+    def ids(self, *messages: Any) -> list[str]:
+        return [changed(message).operation_id for message in messages]
+
+    def test_each_delivery_has_the_same_id(self) -> None:
+        message = extend("order-1", "", "2025-06-20T00:00:00Z")
+        one, other = self.ids(message, dict(reversed(message.items())))
+        assert one == other
+        assert one.startswith("invalid#")
+
+    def test_another_message_has_another_id(self) -> None:
+        timestamps: list[Any] = ["", "x", None, 1, 1.5, float("nan"), []]
+        found = self.ids(*(confirm("order-1", timestamp=timestamp) for timestamp in timestamps))
+        assert len(set(found)) == len(found) - 1, "what JSON lacks is read as null"
+
+    def test_a_usable_id_is_kept(self) -> None:
+        assert self.ids(fulfill("order-1", "X1", {"A": 0})) == ["X1"]
+
+    def test_an_id_is_made_of_any_unreadable_part(self, unreadable: str) -> None:
+        body = text(without(confirm("order-1"), "timestamp"))[:-1] + f', "timestamp": {unreadable}}}'
+        command, again = read_text(body), read_text(body)
+        assert command == again
+        assert isinstance(command, ChangeOrder)
+        assert command.operation_id.startswith("invalid#")
+
+
+class TestEndOfAHold:
+    def test_the_end_of_a_hold_is_put_into_utc(self) -> None:
+        order = accepted(reserve("order-1", {"A": 1}, expires_at="2025-06-20T12:00:00.5+02:00"))
+        assert order.expires_at == "2025-06-20T10:00:00.500Z"
+
+    def test_an_order_without_an_end_is_firm(self) -> None:
+        assert accepted(ORDER).expires_at is None
+        assert accepted({**ORDER, "expires_at": None}).expires_at is None
+
+    @pytest.mark.parametrize(
+        "expires_at", ["2025-07-16T15:06:40Z", "2025-06-15T15:06:41Z", "2025-01-01T00:00:00Z"]
+    )
+    def test_an_end_within_31_days_or_past_is_accepted(self, expires_at: str) -> None:
+        assert accepted({**ORDER, "expires_at": expires_at}).expires_at
+        assert not changed(extend("order-1", "X1", expires_at)).errors
+
+    @pytest.mark.parametrize(
+        "expires_at",
+        [
+            "2025-07-16T15:06:40.000001Z",
+            "2025-07-16",
+            "2025-06-20T12:00:00",
+            "tomorrow",
+            "0001-01-01T00:00:00+14:00",
+            "9999-12-31T23:59:59-14:00",
+            "",
+            1_750_000_000,
+            True,
+            [],
+        ],
+    )
+    def test_another_end_is_named(self, expires_at: Any) -> None:
+        assert refused({**ORDER, "expires_at": expires_at}).keys() == {"expires_at"}
+        assert changed(extend("order-1", "X1", expires_at)).errors[0].field == "expires_at"
 
 
 class TestReserve:
@@ -681,6 +889,8 @@ class TestTimestamp:
             "2025-06-01\n12:00:00Z",
             "2025-06-01\ud80012:00:00Z",
             "2025-06-01\u202812:00:00Z",
+            "0001-01-01T00:00:00+14:00",
+            "9999-12-31T23:59:59.999999-23:59",
             1780315200,
             1780315200.5,
             None,
@@ -697,7 +907,7 @@ class TestTimestamp:
             "2025-06-16T00:00:00.000001Z",
             "2025-06-15T13:00:00-11:01",
             "2099-01-01T00:00:00Z",
-            "9999-12-31T23:59:59.999999-23:59",
+            "9999-12-31T23:59:59.999999Z",
         ],
     )
     def test_a_timestamp_too_far_ahead_is_named(self, timestamp: str) -> None:
@@ -713,7 +923,7 @@ values = st.recursive(
 fields = st.fixed_dictionaries(
     {},
     optional={
-        "type": st.sampled_from(["ReserveInventory", "ReleaseInventory"]) | values,
+        "type": st.sampled_from(list(COMMANDS)) | values,
         "order_id": st.sampled_from(["o-1"]) | values,
         "customer_id": st.just("c") | values,
         "items": st.lists(
@@ -726,6 +936,8 @@ fields = st.fixed_dictionaries(
         | values,
         "timestamp": st.just("2025-06-01T12:00:00Z") | st.datetimes().map(str) | values,
         "reason": values,
+        "operation_id": st.just("x") | values,
+        "expires_at": st.datetimes().map("{}Z".format) | values,
     },
 )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import json
 from collections import defaultdict
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
 
@@ -18,7 +19,7 @@ from chalicelib.telemetry import NAMESPACE, SERVICE, metrics
 from tests.support.engines.errors import invalid
 from tests.support.engines.faults import Conflict, Partial, throttled
 from tests.support.engines.network import Call
-from tests.support.messages import release, reserve, text
+from tests.support.messages import confirm, extend, fulfill, release, reserve, text
 from tests.unit.consumer.conftest import Logs
 from tests.unit.consumer.consumer_harness import READ, REMOVE, SEND, TRANSACT, ConsumerHarness
 
@@ -40,7 +41,7 @@ def emitted(capsys: pytest.CaptureFixture[str]) -> Values:
             assert [set(names) for names in group["Dimensions"]] == dimensions
             for metric in group["Metrics"]:
                 name = metric["Name"] + ("/" + blob["reason"] if "reason" in blob else "")
-                units = {"TimeToAnswer": "Milliseconds", "OutboxAge": "Seconds"}
+                units = {"TimeToAnswer": "Milliseconds", "OutboxAge": "Seconds", "HoldsOverdue": "Seconds"}
                 assert metric["Unit"] == units.get(name, "Count")
                 got = blob[metric["Name"]]
                 values[name] += got if isinstance(got, list) else [got]
@@ -88,6 +89,76 @@ class TestMetrics:
         values = emitted(capsys)
         assert (values["OrdersReleased"], values["GroupSize"], values["BatchSize"]) == ([4], [4], [4])
         assert len(values["TimeToAnswer"]) == 4
+
+    def test_changes_are_counted_by_kind_and_refused_ones_by_reason(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        harness = ConsumerHarness({"A": 9})
+        end = "2025-06-15T16:06:40Z"
+        harness.settle(*(reserve(f"o{n}", {"A": 1}, expires_at=end) for n in range(5)))
+        emitted(capsys)
+        failed = harness.settle(
+            confirm("o0"),
+            confirm("o1"),
+            extend("o2", "E", end),
+            fulfill("o0"),
+            release("o1"),
+            release("o3", "R", {"A": 2}),
+            fulfill("o4", "F", {"A": 0}),
+            extend("o1", "E", end),
+            confirm("unknown"),
+            fulfill("unknown"),
+        )
+        assert failed == [8, 9]
+        values = emitted(capsys)
+        assert len(values.pop("TimeToAnswer")) == 8
+        assert values == {
+            "BatchSize": [10],
+            "GroupSize": [8],
+            "OrdersConfirmed": [2],
+            "HoldsExtended": [1],
+            "OrdersFulfilled": [1],
+            "OrdersReleased": [1],
+            "ChangesRejected/MORE_THAN_HELD": [1],
+            "ChangesRejected/INVALID_REQUEST": [1],
+            "ChangesRejected/NOT_RESERVED": [1],
+            "ChangesOfUnknownOrders": [2],
+            "MessagesFailed": [2],
+        }
+
+    def test_a_late_confirmation_is_counted_as_a_change(self, capsys: pytest.CaptureFixture[str]) -> None:
+        harness = ConsumerHarness({"A": 9})
+        end = "2025-06-15T16:06:40Z"
+        harness.settle(*(reserve(name, {"A": 4}, expires_at=end) for name in ("a", "b")))
+        harness.end_holds(after=3_700)
+        harness.settle(reserve("c", {"A": 5}))
+        emitted(capsys)
+        harness.settle(confirm("a"), confirm("b"))
+        values = emitted(capsys)
+        assert values["OrdersConfirmed"] == [1]
+        assert values["ChangesRejected/EXPIRED"] == [1]
+        assert "OrdersReserved" not in values
+        assert len(values["TimeToAnswer"]) == 2
+
+    def test_aged_orders_are_counted(self, capsys: pytest.CaptureFixture[str]) -> None:
+        harness = ConsumerHarness({"A": 9})
+        harness.consumer = replace(harness.consumer, aging=timedelta(hours=1))
+        harness.settle(reserve("a", {"A": 1}))
+        emitted(capsys)
+        harness.end_holds(after=3_700)
+        values = emitted(capsys)
+        assert values["OrdersAged"] == [1]
+        assert "OrdersFulfilled" not in values
+
+    def test_a_repeated_change_is_a_duplicate(self, capsys: pytest.CaptureFixture[str]) -> None:
+        harness = ConsumerHarness({"A": 9})
+        harness.settle(reserve("a", {"A": 1}))
+        harness.settle(confirm("a"))
+        emitted(capsys)
+        harness.settle(confirm("a"))
+        values = emitted(capsys)
+        assert values["Duplicates"] == [1]
+        assert "OrdersConfirmed" not in values
 
     def test_duplicates_mismatches_and_poison_are_counted(self, capsys: pytest.CaptureFixture[str]) -> None:
         harness = ConsumerHarness({"A": 9})

@@ -38,6 +38,13 @@ class TestReserve:
         assert record["outcome"] == {"S": "RESERVED"}
         assert record["items"] == {"M": {"A": {"N": "1"}}}
         assert record["customer_id"] == {"S": "customer of o"}
+        assert "ttl" not in record, "an open order must not be forgotten"
+
+    def test_the_record_of_a_rejected_order_expires(self) -> None:
+        harness = ConsumerHarness({"A": 1})
+        harness.settle(reserve("o", {"A": 2}))
+        record = harness.record("o")
+        assert record is not None
         lifetime = int(record["ttl"]["N"]) - harness.stage.clock.now
         assert lifetime == pytest.approx(harness.stage.tables.record_ttl_days * 86_400, abs=1)
 

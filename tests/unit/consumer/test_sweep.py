@@ -10,6 +10,7 @@ from tests.support.engines import Crash
 from tests.support.engines.faults import Partial, crash_after, crash_before, throttled
 from tests.support.engines.network import Call
 from tests.support.messages import release, reserve
+from tests.unit.consumer.conftest import Logs
 from tests.unit.consumer.consumer_harness import (
     FOREVER,
     NARROW,
@@ -17,9 +18,11 @@ from tests.unit.consumer.consumer_harness import (
     REMOVE,
     SEND,
     ConsumerHarness,
+    as_version_1_1,
     orders,
     refused,
 )
+from tests.unit.consumer.test_metrics_and_logs import emitted
 
 SCAN = "scan"
 
@@ -164,6 +167,29 @@ def test_an_answer_on_no_record_stays_in_the_outbox_and_the_others_are_sent() ->
     assert harness.answer_types().keys() == {"0-0", "0-2"}
 
 
+def test_an_item_whose_answers_are_all_lost_stays_and_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    harness = owing(1)
+    harness.crash_before_call(SEND, reserve("kept", {"A": 1}))
+    table = harness.stage.tables.processed_events_table
+    harness.stage.dynamodb.delete_item(TableName=table, Key={"order_id": {"S": "0-0"}})
+    harness.sweep()
+    assert harness.outbox == [{"0-0"}]
+    assert harness.answer_types() == {"kept": ["Reserved"]}
+    assert emitted(capsys)["AnswersLost"] == [1.0]
+
+
+def test_an_item_that_cannot_be_narrowed_is_sent_again(logs: Logs) -> None:
+    harness = owing()
+    harness.fail(SEND, Partial([1], "InvalidMessageContents", sender_fault=True))
+    harness.fail(NARROW, refused("AccessDeniedException"))
+    harness.sweep()
+    assert [len(left) for left in harness.outbox] == [3]
+    assert "answers sent but not removed from the outbox" in [entry["message"] for entry in logs()]
+    harness.sweep()
+    assert harness.outbox == []
+    assert sorted(map(len, harness.answer_types().values())) == [1, 2, 2]
+
+
 def test_both_answers_of_an_order_are_sent() -> None:
     harness = ConsumerHarness({"A": 9})
     harness.crash_before_call(SEND, reserve("o", {"A": 1}))
@@ -184,18 +210,6 @@ def test_more_items_than_a_page_holds_are_all_sent() -> None:
 class TestVersion11:
     """Records that version 1.1 wrote: without a mark, perhaps nobody has sent their answers."""
 
-    @staticmethod
-    def as_before(harness: ConsumerHarness, order_id: str, *, marked: bool = False) -> None:
-        """Give an order's record the form of version 1.1."""
-        record = harness.record(order_id)
-        assert record is not None
-        del record["change"]
-        for operation in record.pop("operations", {"L": []})["L"]:
-            record["release_event"] = operation["M"]["event"]
-        if marked:
-            record["published_at"] = {"S": "then"}
-        harness.stage.dynamodb.put_item(TableName=harness.stage.tables.processed_events_table, Item=record)
-
     def settled_before(self, *bodies: Any, marked: bool = False) -> ConsumerHarness:
         harness = ConsumerHarness({"A": 9})
         harness.fail(SEND, *[refused("AccessDenied")] * len(bodies))
@@ -204,7 +218,7 @@ class TestVersion11:
         outbox = harness.stage.tables.outbox_table
         for change in harness.stage.dynamodb.snapshot()[outbox]:
             harness.stage.dynamodb.delete_item(TableName=outbox, Key={"id": {"S": change}})
-        self.as_before(harness, "o", marked=marked)
+        as_version_1_1(harness, "o", marked=marked)
         return harness
 
     @pytest.mark.parametrize("units", [1, 10])

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from chalicelib.contracts.fields import CustomerId, OrderId, Sku, is_sku
+from chalicelib.contracts.fields import CustomerId, OperationId, OrderId, Sku, is_sku
 from tests.support.ids import CATEGORIES, ids
 
-KINDS: list[tuple[Any, int]] = [(Sku, 64), (OrderId, 128), (CustomerId, 256)]
+KINDS: list[tuple[Any, int]] = [(Sku, 64), (OrderId, 128), (OperationId, 128), (CustomerId, 256)]
 
 
 def accepted(kind: Any, text: str) -> bool:

@@ -17,6 +17,7 @@ from chalicelib.contracts.requests import (
     OneOrder,
     OneSku,
     Request,
+    SetReorderPoint,
     SetStock,
 )
 from chalicelib.contracts.validation import parse
@@ -142,6 +143,24 @@ def test_every_invalid_field_is_named_at_any_depth() -> None:
         "delta": "must not be 0",
         "reason": "Input should be 'RECEIVED', 'RETURNED', 'DAMAGED', 'LOST' or 'CORRECTION'",
         "x": "Extra inputs are not permitted",
+    }
+
+
+@pytest.mark.parametrize("point", [None, 0, 10**12])
+def test_a_reorder_point_is_null_or_within_the_bounds_of_stock(point: int | None) -> None:
+    asked = parse(SetReorderPoint, {"sku": "A", "body": {"reorder_point": point}})
+    assert asked.body.reorder_point == point
+
+
+@pytest.mark.parametrize("value", ["1", 1.0, Decimal("1.0"), True, -1, 10**12 + 1, [], {}])
+def test_an_invalid_reorder_point_is_named(value: Any) -> None:
+    assert faults(SetReorderPoint, {"sku": "A", "body": {"reorder_point": value}}).keys() == {"reorder_point"}
+
+
+def test_a_change_of_stock_must_name_the_reorder_point_and_nothing_else() -> None:
+    assert faults(SetReorderPoint, {"sku": "A", "body": {"quantity": 1}}) == {
+        "reorder_point": "Field required",
+        "quantity": "Extra inputs are not permitted",
     }
 
 

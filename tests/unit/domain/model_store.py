@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from chalicelib.domain.planner import Snapshot
 from chalicelib.domain.reservation import Reservation
 from chalicelib.domain.writes import (
+    MoveStock,
     OweAnswers,
     ProveAbsent,
     ProveBelow,
     RecordReservation,
-    ReturnStock,
-    TakeStock,
     Write,
 )
 
@@ -22,10 +21,11 @@ NOW = "2026-06-01T12:00:00.000Z"
 
 @dataclass
 class ModelStore:
-    """The stored state: units of each existing SKU, and the reservations of orders."""
+    """The stored state: units of each existing SKU, those reserved, and the reservations of orders."""
 
     stock: dict[str, int] = field(default_factory=dict)
     reservations: dict[str, Reservation] = field(default_factory=dict)
+    reserved: dict[str, int] = field(default_factory=dict)
 
     def read(self, skus: Iterable[str], order_ids: Iterable[str] = ()) -> Snapshot:
         """What a consistent read returns."""
@@ -43,7 +43,7 @@ class ModelStore:
         if not failures:
             for write in writes:
                 self._do(write)
-            assert all(units >= 0 for units in self.stock.values())
+            assert all(units >= 0 for units in (*self.stock.values(), *self.reserved.values()))
         return failures
 
     def _current(self, write: Write) -> Snapshot:
@@ -52,14 +52,13 @@ class ModelStore:
 
     def _holds(self, write: Write) -> bool:
         match write:
-            case TakeStock(sku, quantity, below):
-                return quantity <= self.stock.get(sku, -1) and (below is None or self.stock[sku] < below)
+            case MoveStock(sku, quantity, _, below):
+                enough = sku in self.stock and self.stock[sku] + min(0, quantity) >= 0
+                return enough and (below is None or self.stock[sku] < below)
             case ProveBelow(sku, limit):
                 return sku in self.stock and self.stock[sku] < limit
             case ProveAbsent(sku):
                 return sku not in self.stock
-            case ReturnStock(sku):
-                return sku in self.stock
             case RecordReservation(reservation, seen):
                 return self.reservations.get(reservation.order_id) == seen
             case OweAnswers():
@@ -67,10 +66,9 @@ class ModelStore:
 
     def _do(self, write: Write) -> None:
         match write:
-            case TakeStock(sku, quantity):
-                self.stock[sku] -= quantity
-            case ReturnStock(sku, quantity):
+            case MoveStock(sku, quantity, reserved):
                 self.stock[sku] += quantity
+                self.reserved[sku] = self.reserved.get(sku, 0) + reserved
             case RecordReservation(reservation):
                 self.reservations[reservation.order_id] = reservation
             case ProveBelow() | ProveAbsent() | OweAnswers():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from chalicelib.domain.commands import Invalid, Reserve, TooMany
 from chalicelib.domain.planner import Failure, Plan, Shortage, Snapshot, pack, plan
 from chalicelib.domain.reservation import Outcome, Reservation
-from chalicelib.domain.writes import ProveAbsent, ProveBelow, RecordReservation, TakeStock, Write
+from chalicelib.domain.writes import MoveStock, ProveAbsent, ProveBelow, RecordReservation, Write
 from chalicelib.errors import FieldError
 from tests.unit.domain.model_store import NOW, ModelStore
 
@@ -23,14 +23,14 @@ def order(order_id: str, **items: int) -> Reserve:
     return Reserve(order_id, "customer", items)
 
 
-def failures(decided: Plan) -> dict[str, str | None]:
+def failures(decided: Plan[Reserve]) -> dict[str, str | None]:
     return {decision.order.order_id: decision.failure for decision in decided.decisions}
 
 
 class TestActions:
     def test_the_takes_of_admitted_orders_are_added_up(self) -> None:
         decided = plan([order("a", A=1, B=2), order("b", A=3)], {})
-        assert decided.writes == (TakeStock("A", 4), TakeStock("B", 2))
+        assert decided.writes == (MoveStock("A", -4, 4), MoveStock("B", -2, 2))
         assert failures(decided) == {"a": None, "b": None}
 
     def test_unknown_stock_is_assumed_to_be_sufficient(self) -> None:
@@ -38,12 +38,12 @@ class TestActions:
 
     def test_stock_that_is_used_up_exactly_is_sufficient(self) -> None:
         decided = plan([order("a", A=2), order("b", A=3)], {"A": 5})
-        assert decided.writes == (TakeStock("A", 5),)
+        assert decided.writes == (MoveStock("A", -5, 5),)
 
     def test_a_rejection_beside_a_take_is_proved_by_the_condition_of_the_take(self) -> None:
         decided = plan([order("a", A=3), order("b", A=4), order("c", A=3)], {"A": 5})
         assert failures(decided) == {"a": None, "b": "INSUFFICIENT_STOCK", "c": "INSUFFICIENT_STOCK"}
-        assert decided.writes == (TakeStock("A", 3, below=6),)
+        assert decided.writes == (MoveStock("A", -3, 3, below=6),)
 
     def test_the_limit_is_that_of_the_smallest_rejected_demand(self) -> None:
         decided = plan([order("a", A=9), order("b", A=7), order("c", A=8)], {"A": 5})
@@ -57,12 +57,12 @@ class TestActions:
     def test_sku_not_found_takes_precedence_and_is_proved(self) -> None:
         decided = plan([order("a", A=9, X=1), order("b", A=1)], {"A": 5, "X": None})
         assert failures(decided) == {"a": "SKU_NOT_FOUND", "b": None}
-        assert decided.writes == (TakeStock("A", 1), ProveAbsent("X"))
+        assert decided.writes == (MoveStock("A", -1, 1), ProveAbsent("X"))
         assert decided.decisions[0].shortages == (Shortage("A", 9, 4), Shortage("X", 1, None))
 
     def test_a_witness_that_is_already_in_the_transaction_is_preferred(self) -> None:
         decided = plan([order("a", B=1), order("b", A=2, B=2)], {"A": 0, "B": 1})
-        assert decided.writes == (TakeStock("B", 1, below=3),)
+        assert decided.writes == (MoveStock("B", -1, 1, below=3),)
 
     def test_orders_that_share_a_shortage_share_a_witness(self) -> None:
         decided = plan([order("a", B=1), order("b", A=1, B=1), order("c", A=2)], {"A": 0, "B": 0})
@@ -73,12 +73,12 @@ class TestActions:
     def test_a_later_smaller_order_may_fit_where_an_earlier_one_did_not(self) -> None:
         decided = plan([order("a", A=6), order("b", A=5)], {"A": 5})
         assert failures(decided) == {"a": "INSUFFICIENT_STOCK", "b": None}
-        assert decided.writes == (TakeStock("A", 5, below=11),)
+        assert decided.writes == (MoveStock("A", -5, 5, below=11),)
 
     def test_a_rejected_order_takes_nothing(self) -> None:
         decided = plan([order("a", A=1, B=9), order("b", A=5)], {"A": 5, "B": 0})
         assert failures(decided) == {"a": "INSUFFICIENT_STOCK", "b": None}
-        assert TakeStock("A", 5) in decided.writes or TakeStock("A", 5, below=6) in decided.writes
+        assert MoveStock("A", -5, 5) in decided.writes or MoveStock("A", -5, 5, below=6) in decided.writes
 
     def test_available_is_what_the_group_leaves(self) -> None:
         decided = plan([order("a", A=3), order("b", A=4)], {"A": 5})
@@ -91,8 +91,22 @@ class TestActions:
     def test_an_invalid_order_needs_no_stock(self, refusal: Invalid | TooMany, failure: str) -> None:
         decided = plan([Reserve("a", None, refusal=refusal), order("b", A=1)], {"A": 1})
         assert failures(decided) == {"a": failure, "b": None}
-        assert decided.writes == (TakeStock("A", 1),)
+        assert decided.writes == (MoveStock("A", -1, 1),)
         assert not decided.rejects
+
+    @pytest.mark.parametrize(
+        ("expires_at", "failure"),
+        [("2026-06-01T11:59:59.999Z", "EXPIRED"), (NOW, "EXPIRED"), ("2026-06-01T12:00:00.001Z", None)],
+    )
+    def test_a_hold_that_has_ended_before_takes_nothing_and_needs_no_proof(
+        self, expires_at: str, failure: str | None
+    ) -> None:
+        hold = Reserve("a", "customer", {"A": 1}, expires_at=expires_at)
+        decided = plan([hold, order("b", A=1)], {"A": 2}, NOW)
+        assert failures(decided) == {"a": failure, "b": None}
+        assert decided.writes == (MoveStock("A", -1, 1) if failure else MoveStock("A", -2, 2),)
+        assert not decided.rejects
+        assert not plan([hold], {}, NOW).unseen
 
     def test_no_orders_make_an_empty_plan(self) -> None:
         assert plan([], {"A": 1}) == Plan((), (), frozenset())
@@ -132,7 +146,7 @@ def truths_and_views(draw: st.DrawFn) -> tuple[dict[str, int], Stock]:
     return stock, view
 
 
-def transaction(decided: Plan) -> list[Write]:
+def transaction(decided: Plan[Reserve]) -> list[Write]:
     records = [
         RecordReservation(
             Reservation(
@@ -148,7 +162,7 @@ def transaction(decided: Plan) -> list[Write]:
     return [*decided.writes, *records]
 
 
-def check_commit(decided: Plan, before: Mapping[str, int], after: Mapping[str, int]) -> None:
+def check_commit(decided: Plan[Reserve], before: Mapping[str, int], after: Mapping[str, int]) -> None:
     """Check that what the plan says is true right after its takes."""
     taken: Counter[str] = Counter()
     for decision in decided.decisions:
@@ -174,7 +188,7 @@ def check_commit(decided: Plan, before: Mapping[str, int], after: Mapping[str, i
             assert shortage.requested == asked[shortage.sku] > (shortage.available or 0) >= 0
 
 
-def check_exact(decided: Plan, before: Mapping[str, int], after: Mapping[str, int]) -> None:
+def check_exact(decided: Plan[Reserve], before: Mapping[str, int], after: Mapping[str, int]) -> None:
     """Check a plan from true knowledge: orders are admitted greedily as they arrive, answers are complete."""
     left = dict(before)
     for decision in decided.decisions:
@@ -244,7 +258,7 @@ class TestAnyKnowledge:
 
 def settle(
     group: Sequence[Reserve], store: ModelStore, snapshot: Snapshot, rng: Random | None = None
-) -> tuple[int, Plan]:
+) -> tuple[int, Plan[Reserve]]:
     """Plan and execute till it is done, as the settler does; `rng` returns only some failures at once."""
     for tries in range(1, 100):
         new = [order for order in group if snapshot.reservations.get(order.order_id) is None]

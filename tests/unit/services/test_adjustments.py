@@ -107,7 +107,10 @@ def test_an_adjustment_is_recorded(changes: StockChanges, stage: FakeStage) -> N
         "reference": "po-7",
         "created_at": iso(NOW),
         "ttl": str(int((NOW + timedelta(days=90)).timestamp())),
-        "answer": (f'{{"sku": "A", "quantity": 7, "updated_at": "{iso(NOW)}", "reserved": 0, "version": 2}}'),
+        "answer": (
+            f'{{"sku": "A", "quantity": 7, "updated_at": "{iso(NOW)}", '
+            '"reserved": 0, "version": 2, "reorder_point": null}'
+        ),
     }
 
 
@@ -331,7 +334,7 @@ def test_a_request_with_a_key_counts_once_and_has_one_result_with_any_faults(
 
 
 @pytest.mark.parametrize(
-    ("more_fields", "version"), [({}, 0), ({"reserved": 0, "version": 2, "reorder_point": 4}, 2)]
+    ("more_fields", "version"), [({}, 0), ({"reserved": 0, "version": 2, "of_a_later_version": 4}, 2)]
 )
 def test_a_repeat_of_a_request_that_another_version_answered_gets_that_answer(
     changes: StockChanges, stage: FakeStage, more_fields: dict[str, int], version: int
@@ -344,3 +347,14 @@ def test_a_repeat_of_a_request_that_another_version_answered_gets_that_answer(
     stage.dynamodb.put_item(TableName=table, Item={**item, "answer": {"S": json.dumps(answer)}})
     again = changes.adjust("A", RECEIVED, DEADLINE, KEY)
     assert again == Stock("A", 7, iso(NOW), version=version)
+
+
+def test_settings_and_adjustments_keep_the_reorder_point_and_show_it(
+    changes: StockChanges, stage: FakeStage
+) -> None:
+    put_stock(stage, "A", 2, reorder_point=9)
+    assert changes.set_quantity("A", 5, DEADLINE).reorder_point == 9
+    assert changes.adjust("A", RECEIVED, DEADLINE, KEY).reorder_point == 9
+    changes.store.set_reorder_point("A", None, DEADLINE)
+    assert changes.adjust("A", RECEIVED, DEADLINE, KEY).reorder_point == 9
+    assert changes.set_quantity("A", 5, DEADLINE).reorder_point is None

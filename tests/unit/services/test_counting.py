@@ -219,3 +219,13 @@ def test_a_repeat_after_a_lost_response_books_nothing_more(
         changes.count("A", Count(9, 1), DEADLINE, KEY)
     assert changes.count("A", Count(9, 1), DEADLINE, KEY) == Changed(Stock("A", 9, iso(NOW), version=2), 7)
     assert len(change_items(stage)) == 1
+
+
+def test_a_reorder_point_set_meanwhile_is_in_the_result_of_a_count(
+    changes: StockChanges, stage: FakeStage, script: Scripted
+) -> None:
+    put_stock(stage, "A", 7, version=6, reorder_point=4)
+    set_meanwhile = concurrent_write(stage, "A", 7, version=7, reorder_point=5)
+    script.by_operation["transact_write_items"] = [set_meanwhile]
+    result = changes.count("A", Count(9), DEADLINE).stock
+    assert result == Stock("A", 9, iso(NOW), 0, 8, reorder_point=5) == changes.store.get("A", DEADLINE)

@@ -41,7 +41,8 @@ def test_a_setting_is_recorded_with_its_result(changes: StockChanges, stage: Fak
     assert (record["delta"], record["reason"], record["sku"]) == ("-3", "SET", "A")
     assert record["change"] == stock_item(stage, "A")["change"]
     assert record["answer"] == (
-        f'{{"sku": "A", "quantity": 9, "updated_at": "{iso(NOW)}", "reserved": 0, "version": 2}}'
+        f'{{"sku": "A", "quantity": 9, "updated_at": "{iso(NOW)}", '
+        '"reserved": 0, "version": 2, "reorder_point": null}'
     )
 
 

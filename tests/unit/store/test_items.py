@@ -20,7 +20,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]))
 prices = st.integers(0, 10**12 - 1).map(lambda cents: Decimal(cents).scaleb(-2))
 
 units = st.integers(0, 10**12)
-stocks = st.builds(Stock, texts, units, texts, reserved=units, version=units)
+stocks = st.builds(Stock, texts, units, texts, reserved=units, version=units, reorder_point=st.none() | units)
 
 
 @given(st.builds(Product, texts, texts, prices, st.none() | texts, st.none() | texts, texts, texts))
@@ -60,9 +60,19 @@ def test_a_field_that_a_later_version_stores_is_ignored() -> None:
     assert stock_from_text(stored) == Stock("A", 7, "now", 2, 9)
 
 
+def test_an_answer_stored_before_there_were_reorder_points_has_none() -> None:
+    stored = '{"sku": "A", "quantity": 7, "updated_at": "now", "reserved": 2, "version": 9}'
+    assert stock_from_text(stored).reorder_point is None
+
+
 def test_stock_that_version_1_1_stored_has_nothing_reserved_and_version_0() -> None:
     item = {"sku": {"S": "A"}, "quantity": {"N": "7"}, "updated_at": {"S": "then"}}
     assert stock_from_item(item) == Stock("A", 7, "then", reserved=0, version=0)
+
+
+def test_a_reorder_point_of_0_is_stored_and_none_is_not() -> None:
+    assert stock_to_item(Stock("A", 7, "then", reorder_point=0), "c")["reorder_point"] == {"N": "0"}
+    assert "reorder_point" not in stock_to_item(Stock("A", 7, "then"), "c")
 
 
 def test_a_change_that_version_1_1_stored_is_read() -> None:

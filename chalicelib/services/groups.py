@@ -69,7 +69,7 @@ class Group(Generic[_O]):
 
 def work_through(
     groups: Iterable[Group[_O]],
-    settle: Callable[[Group[_O]], None],
+    settle: Callable[[Group[_O]], object],
     deadline: Deadline,
     report: Reporter,
 ) -> set[str]:
