@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from chalicelib.api.routing import Call, Reply
 from chalicelib.contracts import bodies, requests, responses
+from chalicelib.contracts.fields import total
 from chalicelib.domain.commands import MAX_HOLD, ChangeOrder, ChangeType, Reserve
 from chalicelib.domain.timestamps import iso
 from chalicelib.errors import FieldError, InvalidInput
@@ -26,7 +26,7 @@ def reserve(call: Call[requests.ReserveOrder], orders: Orders) -> Reply:
     expires_at = None
     if asked.expires_at is not None:
         expires_at = _end(asked.expires_at, call, lambda: orders.knows(asked.order_id, None, call.deadline))
-    order = Reserve(asked.order_id, asked.customer_id, _units(asked.items), expires_at=expires_at)
+    order = Reserve(asked.order_id, asked.customer_id, total(asked.items), expires_at=expires_at)
     record = orders.reserve(order, call.deadline)
     location = f"{call.path.rstrip('/')}/{quote(asked.order_id, safe='')}"
     return Reply(_document(record), {"Location": location})
@@ -67,7 +67,7 @@ def release(call: Call[requests.ReleaseOrder], orders: Orders) -> responses.Rese
 
 
 def _part(order_id: str, kind: ChangeType, asked: bodies.OrderPart, reason: str | None = None) -> ChangeOrder:
-    items = None if asked.items is None else _units(asked.items)
+    items = None if asked.items is None else total(asked.items)
     return ChangeOrder(order_id, kind, asked.operation_id or kind.value, items, reason=reason)
 
 
@@ -81,13 +81,6 @@ def _end(expires_at: datetime, call: Call[Any], known: Callable[[], bool]) -> st
         return iso(expires_at)
     message = f"must be in the future, and at most {MAX_HOLD.days} days ahead"
     raise InvalidInput(f"expires_at: {message}", [FieldError("expires_at", message)])
-
-
-def _units(items: Iterable[bodies.RequestedItem]) -> dict[str, int]:
-    units: Counter[str] = Counter()
-    for item in items:
-        units[item.sku] += item.quantity
-    return dict(units)
 
 
 def _document(record: Reservation) -> responses.Reservation:

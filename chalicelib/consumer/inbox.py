@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from chalicelib.consumer.body import MAX_ERRORS, read_body
-from chalicelib.contracts.fields import CustomerId, OperationId, OrderId, Timestamp
+from chalicelib.contracts.fields import CustomerId, OperationId, OrderId, Timestamp, total
 from chalicelib.contracts.fields import Reference as ReasonText
 from chalicelib.contracts.messages import (
     ConfirmInventory,
@@ -21,7 +21,6 @@ from chalicelib.contracts.messages import (
     FulfillInventory,
     ReleaseInventory,
     ReserveInventory,
-    total,
 )
 from chalicelib.contracts.validation import field_errors
 from chalicelib.domain.commands import (
@@ -39,6 +38,7 @@ from chalicelib.domain.timestamps import iso
 from chalicelib.errors import FieldError, Poison
 
 _T = TypeVar("_T")
+_M = TypeVar("_M", bound=BaseModel)
 _ORDER_ID: Final[TypeAdapter[str]] = TypeAdapter(OrderId)
 _CUSTOMER_ID: Final[TypeAdapter[str]] = TypeAdapter(CustomerId)
 _OPERATION_ID: Final[TypeAdapter[str]] = TypeAdapter(OperationId)
@@ -150,11 +150,8 @@ def read(body: str, oldest: datetime, newest: datetime) -> Command:
 
 
 def _reserve(order_id: str, message: Mapping[str, Any], errors: Sequence[FieldError]) -> Reserve:
-    try:
-        order = ReserveInventory.model_validate(message)
-    except ValidationError as invalid:
-        errors = _with_errors(errors, invalid)
-    if errors:
+    order, errors = _checked(ReserveInventory, message, errors)
+    if order is None or errors:
         customer_id = _valid(_CUSTOMER_ID, message.get("customer_id"))
         return Reserve(order_id, customer_id, refusal=Invalid(tuple(errors[:MAX_ERRORS])))
     items = total(order.items)
@@ -165,38 +162,27 @@ def _reserve(order_id: str, message: Mapping[str, Any], errors: Sequence[FieldEr
 
 
 def _confirm(order_id: str, message: Mapping[str, Any], errors: Sequence[FieldError]) -> ChangeOrder:
-    try:
-        ConfirmInventory.model_validate(message)
-    except ValidationError as invalid:
-        errors = _with_errors(errors, invalid)
+    _, errors = _checked(ConfirmInventory, message, errors)
     return _change(order_id, ChangeType.CONFIRM, message, errors)
 
 
 def _extend(order_id: str, message: Mapping[str, Any], errors: Sequence[FieldError]) -> ChangeOrder:
-    try:
-        asked = ExtendInventory.model_validate(message)
-    except ValidationError as invalid:
-        return _change(order_id, ChangeType.EXTEND, message, _with_errors(errors, invalid))
+    asked, errors = _checked(ExtendInventory, message, errors)
     command = _change(order_id, ChangeType.EXTEND, message, errors)
-    return replace(command, expires_at=iso(asked.expires_at))
+    return replace(command, expires_at=iso(asked.expires_at)) if asked else command
 
 
 def _fulfill(order_id: str, message: Mapping[str, Any], errors: Sequence[FieldError]) -> ChangeOrder:
-    try:
-        asked = FulfillInventory.model_validate(message)
-    except ValidationError as invalid:
-        return _change(order_id, ChangeType.FULFILL, message, _with_errors(errors, invalid))
-    return replace(_change(order_id, ChangeType.FULFILL, message, errors), items=asked.units())
+    asked, errors = _checked(FulfillInventory, message, errors)
+    command = _change(order_id, ChangeType.FULFILL, message, errors)
+    return replace(command, items=asked.units()) if asked else command
 
 
 def _release(order_id: str, message: Mapping[str, Any], _: Sequence[FieldError]) -> ChangeOrder:
     # Errors in fields that a release does not need do not count.
-    try:
-        asked = ReleaseInventory.model_validate(message)
-    except ValidationError as invalid:
-        return _change(order_id, ChangeType.RELEASE, message, _with_errors((), invalid))
-    command = _change(order_id, ChangeType.RELEASE, message, ())
-    return replace(command, items=asked.units(), reason=_valid(_REASON, asked.reason))
+    asked, errors = _checked(ReleaseInventory, message, ())
+    command = _change(order_id, ChangeType.RELEASE, message, errors)
+    return replace(command, items=asked.units(), reason=_valid(_REASON, asked.reason)) if asked else command
 
 
 def _change(
@@ -215,10 +201,16 @@ def _digest(message: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _with_errors(errors: Sequence[FieldError], invalid: ValidationError) -> list[FieldError]:
-    """`errors`, and those that pydantic has found in other fields."""
-    named = {error.field for error in errors}
-    return [*errors, *(error for error in field_errors(invalid, MAX_ERRORS) if error.field not in named)]
+def _checked(
+    model: type[_M], message: Mapping[str, Any], errors: Sequence[FieldError]
+) -> tuple[_M | None, Sequence[FieldError]]:
+    """`message` by its `model`, None if it is invalid; and `errors`, with those found in other fields."""
+    try:
+        return model.model_validate(message), errors
+    except ValidationError as invalid:
+        named = {error.field for error in errors}
+        found = field_errors(invalid, MAX_ERRORS)
+        return None, [*errors, *(error for error in found if error.field not in named)]
 
 
 def _valid(adapter: TypeAdapter[_T], value: object) -> _T | None:

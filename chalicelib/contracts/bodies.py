@@ -9,8 +9,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationInfo,
-    field_validator,
     model_validator,
 )
 
@@ -22,6 +20,7 @@ from chalicelib.contracts.fields import (
     ImageUrl,
     Name,
     OperationId,
+    OptionalOperationId,
     OrderId,
     Price,
     Quantity,
@@ -30,9 +29,9 @@ from chalicelib.contracts.fields import (
     StockLevel,
     StockVersion,
     Timestamp,
+    few_skus,
     not_null,
 )
-from chalicelib.domain.commands import MAX_SKUS
 
 
 class Body(BaseModel):
@@ -108,13 +107,7 @@ class RequestedItem(Body):
     quantity: Quantity
 
 
-def _few_skus(items: list[RequestedItem]) -> list[RequestedItem]:
-    if len({item.sku for item in items}) > MAX_SKUS:
-        raise ValueError(f"must name at most {MAX_SKUS} SKUs")
-    return items
-
-
-OrderLines = Annotated[list[RequestedItem], Field(min_length=1), AfterValidator(_few_skus)]
+OrderLines = Annotated[list[RequestedItem], Field(min_length=1), AfterValidator(few_skus)]
 """The lines of an order, or of a part of it."""
 
 
@@ -145,14 +138,7 @@ class OrderPart(Body):
 
     # Null would make a part of an order the whole, so it is refused.
     items: Annotated[OrderLines | None, BeforeValidator(not_null)] = None
-    operation_id: OperationId | None = Field(default=None, validate_default=True)
-
-    @field_validator("operation_id")
-    @classmethod
-    def _named(cls, operation_id: str | None, others: ValidationInfo) -> str | None:
-        if operation_id is None and others.data.get("items") is not None:
-            raise ValueError("is required with items")
-        return operation_id
+    operation_id: OptionalOperationId = Field(default=None, validate_default=True)
 
 
 class OrderCancellation(OrderPart):

@@ -2,9 +2,10 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Context, Decimal, DecimalException, Inexact, InvalidOperation
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Protocol, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -15,10 +16,11 @@ from pydantic import (
     StringConstraints,
     TypeAdapter,
     ValidationError,
+    ValidationInfo,
 )
 from pydantic_core import Url
 
-from chalicelib.domain.commands import is_ours
+from chalicelib.domain.commands import MAX_SKUS, is_ours
 from chalicelib.domain.stock import CHANGE_PREFIX, MAX_QUANTITY, MAX_STOCK
 
 SKU_LENGTH: Final = 64
@@ -163,6 +165,40 @@ def _not_zero(delta: int) -> int:
     return delta
 
 
+class OrderLine(Protocol):
+    """Units of a SKU, in whatever form they came."""
+
+    @property
+    def sku(self) -> str: ...
+    @property
+    def quantity(self) -> int: ...
+
+
+_L = TypeVar("_L", bound=OrderLine)
+
+
+def few_skus(lines: list[_L]) -> list[_L]:
+    """Refuse lines of more SKUs than an order may have."""
+    if len({line.sku for line in lines}) > MAX_SKUS:
+        raise ValueError(f"must name at most {MAX_SKUS} SKUs")
+    return lines
+
+
+def named_with_items(operation_id: str | None, others: ValidationInfo) -> str | None:
+    """Refuse a part of an order without an operation id: `items` of the same model tell that it is a part."""
+    if operation_id is None and others.data.get("items") is not None:
+        raise ValueError("is required with items")
+    return operation_id
+
+
+def total(lines: Iterable[OrderLine]) -> dict[str, int]:
+    """The units of each SKU in `lines`, those of one SKU added up."""
+    units: dict[str, int] = {}
+    for line in lines:
+        units[line.sku] = units.get(line.sku, 0) + line.quantity
+    return units
+
+
 def not_null(value: object) -> object:
     """Refuse null, for optional fields in which it would be a mistake."""
     if value is None:
@@ -223,6 +259,8 @@ OperationId = Annotated[
     _Id,
     AfterValidator(_not_ours),
 ]
+OptionalOperationId = Annotated[OperationId | None, AfterValidator(named_with_items)]
+"""Of what is about a whole order, or about some `items`. The field needs `validate_default=True`."""
 CustomerId = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=CUSTOMER_ID_LENGTH), _Id]
 Quantity = Annotated[int, Field(strict=True, ge=1, le=MAX_QUANTITY)]
 StockLevel = Annotated[int, Field(strict=True, ge=0, le=MAX_STOCK)]

@@ -1,13 +1,31 @@
 """What comes in from the OMS: one model per message. Unknown fields are ignored, since the OMS may grow."""
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
-from chalicelib.contracts.fields import CustomerId, OperationId, OrderId, Quantity, Sku, Timestamp, not_null
-from chalicelib.domain.commands import MAX_HOLD, MAX_SKUS
+from chalicelib.contracts.fields import (
+    CustomerId,
+    OperationId,
+    OptionalOperationId,
+    OrderId,
+    Quantity,
+    Sku,
+    Timestamp,
+    few_skus,
+    not_null,
+    total,
+)
+from chalicelib.domain.commands import MAX_HOLD
 
 
 class _Message(BaseModel):
@@ -22,6 +40,7 @@ class OrderLine(_Message):
 
 
 Lines = Annotated[list[OrderLine], Field(min_length=1)]
+PartLines = Annotated[Lines, AfterValidator(few_skus)]
 
 
 class ReserveInventory(_Message):
@@ -68,22 +87,8 @@ class _Part(_Message):
 
     order_id: OrderId
     # Null would make a part of an order the whole, so it is refused.
-    items: Annotated[Lines | None, BeforeValidator(not_null)] = None
-    operation_id: OperationId | None = Field(default=None, validate_default=True)
-
-    @field_validator("items")
-    @classmethod
-    def _few(cls, items: list[OrderLine] | None) -> list[OrderLine] | None:
-        if items and len({line.sku for line in items}) > MAX_SKUS:
-            raise ValueError(f"must name at most {MAX_SKUS} SKUs")
-        return items
-
-    @field_validator("operation_id")
-    @classmethod
-    def _named(cls, operation_id: str | None, others: ValidationInfo) -> str | None:
-        if operation_id is None and others.data.get("items") is not None:
-            raise ValueError("is required with items")
-        return operation_id
+    items: Annotated[PartLines | None, BeforeValidator(not_null)] = None
+    operation_id: OptionalOperationId = Field(default=None, validate_default=True)
 
     def units(self) -> dict[str, int] | None:
         """The units of each SKU that it is about, lines of one SKU added up; None: all that is held."""
@@ -107,14 +112,6 @@ class ReleaseInventory(_Part):
     type: Literal["ReleaseInventory"]
     reason: object = None
     timestamp: object = None
-
-
-def total(lines: Iterable[OrderLine]) -> dict[str, int]:
-    """The units of each SKU in `lines`, those of one SKU added up."""
-    units: dict[str, int] = {}
-    for line in lines:
-        units[line.sku] = units.get(line.sku, 0) + line.quantity
-    return units
 
 
 def _check_end(expires_at: datetime, others: ValidationInfo) -> datetime:
