@@ -1,9 +1,9 @@
-"""The DynamoDB calls that several stores make: get, batch get, one page of a scan, update, transaction."""
+"""The DynamoDB calls that several stores make: get, batch get, pages, update, transaction."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from chalicelib.aws.errors import aws_errors
@@ -87,6 +87,25 @@ def scan_page(
         response = client.scan(TableName=table, Limit=limit, ConsistentRead=True, **start)
     last = response.get("LastEvaluatedKey")
     return list(response["Items"]), last["sku"]["S"] if last else None
+
+
+def pages(
+    call: Callable[..., Mapping[str, Any]], request: Mapping[str, Any], deadline: Deadline
+) -> Iterator[list[Item]]:
+    """Read all items of a scan or a query, which `call` makes, page by page.
+
+    Raises `AwsError`, and `OutOfTime` in place of a page for which there is no time.
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Scan.html#Scan.Pagination
+    """
+    start: dict[str, Any] = {}
+    while True:
+        deadline.check()
+        with aws_errors():
+            page = call(**request, **start)
+        yield list(page["Items"])
+        if "LastEvaluatedKey" not in page:
+            return
+        start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
 
 def update(client: DynamoDBClient, request: Mapping[str, Any], deadline: Deadline) -> Item | None:

@@ -70,22 +70,15 @@ class OrderStore:
         Each with the time when it is due, the oldest first. The index is eventually consistent. Raises
         `AwsError`, `OutOfTime`.
         """
-        start: dict[str, Any] = {}
-        while True:
-            deadline.check()
-            with aws_errors():
-                page = self._client.query(
-                    TableName=self._records,
-                    IndexName="holds",
-                    KeyConditionExpression="hold_shard = :shard AND due_at <= :until",
-                    ExpressionAttributeValues={":shard": {"S": shard}, ":until": {"S": until}},
-                    Limit=dynamodb.MAX_KEYS,
-                    **start,
-                )
-            yield [(item["order_id"]["S"], item["due_at"]["S"]) for item in page["Items"]]
-            if "LastEvaluatedKey" not in page:
-                return
-            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+        request = {
+            "TableName": self._records,
+            "IndexName": "holds",
+            "KeyConditionExpression": "hold_shard = :shard AND due_at <= :until",
+            "ExpressionAttributeValues": {":shard": {"S": shard}, ":until": {"S": until}},
+            "Limit": dynamodb.MAX_KEYS,
+        }
+        for page in dynamodb.pages(self._client.query, request, deadline):
+            yield [(item["order_id"]["S"], item["due_at"]["S"]) for item in page]
 
     def commit(self, writes: Sequence[Write], change: str, now: datetime, snapshot: Snapshot) -> bool:
         """Do all of `writes` at once, as the commit `change`, or none; returns whether they are done.

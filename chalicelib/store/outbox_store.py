@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from chalicelib.aws import dynamodb
 from chalicelib.aws.errors import aws_errors
 from chalicelib.domain.reservation import Reference
 from chalicelib.errors import Refused
@@ -42,11 +43,8 @@ class OutboxStore:
 
     def scan(self, deadline: Deadline) -> Iterator[list[Owed]]:
         """Read all items, page by page. Raises `OutOfTime` in place of a page for which there is no time."""
-        start: dict[str, Any] = {}
-        while True:
-            deadline.check()
-            with aws_errors():
-                page = self._client.scan(TableName=self._table, ConsistentRead=True, **start)
+        request = {"TableName": self._table, "ConsistentRead": True}
+        for page in dynamodb.pages(self._client.scan, request, deadline):
             yield [
                 Owed(
                     item["id"]["S"],
@@ -54,11 +52,8 @@ class OutboxStore:
                     [Reference.parse(name) for name in item["owed"]["SS"]] if "owed" in item else (),
                     datetime.fromisoformat(item["created_at"]["S"]),
                 )
-                for item in page["Items"]
+                for item in page
             ]
-            if "LastEvaluatedKey" not in page:
-                return
-            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
     def remove(self, change: str) -> None:
         """Remove the item of a commit, all of whose answers are sent."""
