@@ -12,7 +12,6 @@ import argparse
 import json
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -26,13 +25,14 @@ from rich.progress import Progress
 from chalicelib import bootstrap
 from chalicelib.aws.deadline import Deadline
 from chalicelib.aws.errors import aws_errors
+from chalicelib.domain.changes import stock_writes
 from chalicelib.domain.planner import MAX_ACTIONS, pack
 from chalicelib.domain.reservation import Answer, Reservation, adopted, moves
 from chalicelib.domain.timestamps import later
-from chalicelib.domain.writes import MoveStock, RecordReservation
+from chalicelib.domain.writes import RecordReservation
 from chalicelib.errors import Contended
 from chalicelib.services.groups import Group, work_through
-from chalicelib.services.settler import PLANS, Hints, Settler
+from chalicelib.services.settler import PLANS, Hints, NoReport, Settler
 from chalicelib.store.items import reservation_from_item
 from chalicelib.telemetry import logger
 
@@ -58,18 +58,12 @@ class Tally:
     lock: Lock = field(default_factory=Lock)
 
 
-class Silent:
+class Silent(NoReport):
     """Reports nothing but errors, and sends nothing: the sweep sends what the outbox owes."""
 
     def deliver(self, change: str, answers: Sequence[Answer], *, whole: bool = True) -> None: ...
-    def retry(self, order_ids: Sequence[str], why: Exception) -> None: ...
     def failed(self, order_ids: Sequence[str], why: Exception) -> None:
         logger.error("orders could not be migrated", orders=order_ids, reason=type(why).__name__)
-
-    def decided(self, decisions: Sequence[Any]) -> None: ...
-    def ruled(self, rulings: Sequence[Any]) -> None: ...
-    def duplicates(self, order_ids: Sequence[str]) -> None: ...
-    def mismatched(self, order_ids: Sequence[str]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +110,12 @@ class Migrator(Settler):
                         writes.append(_queued(write))
                 elif write:
                     writes.append(write)
-            counted = _counted(writes)
+            counted = stock_writes(writes)
             # Version 1.1 took orders of 99 SKUs, which leave no room for the outbox. So first the answer is
             # put there, and the next plan does the rest.
             fits = len(writes) + len(counted) <= MAX_ACTIONS or not any(w.newly_queued for w in writes)
             if not fits:
-                writes, counted = [_queued(write) for write in writes], []
+                writes, counted = [_queued(write) for write in writes], ()
             if self._commit(group, change, now, [*counted, *writes]):
                 if not fits:
                     continue
@@ -142,15 +136,6 @@ def _queued(write: RecordReservation) -> RecordReservation:
     """The same write, but all it does is to queue the answers of the record, and take its `ttl` off."""
     seen = write.seen or write.reservation
     return replace(write, reservation=replace(seen.all_queued(), change=write.reservation.change))
-
-
-def _counted(writes: Iterable[RecordReservation]) -> list[MoveStock]:
-    """The units that `writes` add to what is reserved."""
-    sums: Counter[str] = Counter()
-    for write in writes:
-        for sku, (_, reserved) in moves(write.seen, write.reservation).items():
-            sums[sku] += reserved
-    return [MoveStock(sku, 0, reserved) for sku, reserved in sums.items() if reserved]
 
 
 @dataclass

@@ -83,26 +83,34 @@ def plan_changes(orders: Iterable[OrderChanges], missing: Set[str], rules: Rules
     `missing` are SKUs known not to exist: the plan proves their absence instead.
     """
     changed = tuple(_change(order, missing, rules, change) for order in orders)
+    return ChangePlan(changed, stock_writes([order.write for order in changed if order.write], missing))
+
+
+def stock_writes(
+    records: Iterable[RecordReservation], missing: Set[str] = frozenset()
+) -> tuple[StockWrite, ...]:
+    """Sum up what `records` move in the stock, one write for each SKU.
+
+    `missing` are SKUs known not to exist: their absence is proved instead.
+    """
     sums: dict[str, tuple[int, int]] = {}
-    for order in changed:
-        if order.write:
-            for sku, (units, reserved) in moves(order.write.seen, order.write.reservation).items():
-                before = sums.get(sku, (0, 0))
-                sums[sku] = before[0] + units, before[1] + reserved
-    writes = tuple(
+    for record in records:
+        for sku, (units, reserved) in moves(record.seen, record.reservation).items():
+            before = sums.get(sku, (0, 0))
+            sums[sku] = before[0] + units, before[1] + reserved
+    return tuple(
         ProveAbsent(sku) if sku in missing else MoveStock(sku, *move)
         for sku, move in sums.items()
         if move != (0, 0)
     )
-    return ChangePlan(changed, writes)
 
 
 def _change(order: OrderChanges, missing: Set[str], rules: Rules, change: str) -> Changed:
     record = order.reservation
-    if record is not None and record.change is None:
+    if record is not None:
         # Up to version 1.1, a release sent whatever answer its order was still owed. Over REST too: once
         # this version has replaced the record, the migration no longer knows what version 1.1 owed.
-        record = record.all_queued()
+        record = record.with_old_queued()
     rulings: list[Ruling] = []
     beyond: list[Answer] = []
     unknown: list[ChangeOrder] = []

@@ -202,6 +202,10 @@ class Reservation:
         operations = tuple(replace(operation, queued=True) for operation in self.operations)
         return replace(self, event_queued=True, operations=operations)
 
+    def with_old_queued(self) -> Reservation:
+        """The record once the outbox owes what version 1.1 still owed; as it is if this version wrote it."""
+        return self.all_queued() if self.change is None else self
+
     def with_queued(self, operation_id: str | None) -> Reservation:
         """The record once the outbox owes the answer of that operation (None: the first answer)."""
         if operation_id is None:
@@ -227,7 +231,7 @@ def adopted(record: Reservation, due_at: str | None) -> Reservation:
 
     `due_at` is when an open one becomes due that was never to be.
     """
-    after = record.all_queued() if record.change is None else record
+    after = record.with_old_queued()
     if record.is_open and record.held is None:
         return replace(after, held=record.items, due_at=due_at)
     if not record.is_open and (record.held or record.due_at):

@@ -174,13 +174,21 @@ def _part(found: Reservation, command: ChangeOrder, missing: Set[str]) -> Ruling
         return replace(_refused(found, command, Refusal.MORE_THAN_HELD), lines=more)
     shipped = command.type is ChangeType.FULFILL
     after = _without(found, wanted, shipped=shipped, missing=missing)
-    gone = missing if not shipped else frozenset()
+    if shipped:
+        return Ruling(command, after, command.operation_id, items=wanted)
+    return _given_back(command, after, wanted, missing)
+
+
+def _given_back(
+    command: ChangeOrder, after: Reservation, units: Mapping[str, int], missing: Set[str]
+) -> Ruling:
+    """The ruling that `units` go back, but for those of SKUs that are `missing`."""
     return Ruling(
         command,
         after,
         command.operation_id,
-        items={sku: units for sku, units in wanted.items() if sku not in gone},
-        missing=tuple(sku for sku in wanted if sku in gone),
+        items={sku: n for sku, n in units.items() if sku not in missing},
+        missing=tuple(sku for sku in units if sku in missing),
     )
 
 
@@ -193,14 +201,7 @@ def _rule_due(found: Reservation, command: ChangeOrder, rules: Rules, missing: S
         shipped = replace(command, type=ChangeType.FULFILL)
         return Ruling(shipped, after, AGED_ID, items=found.holding, silent=True)
     after = replace(_without(found, found.holding, shipped=False), expired=found.holding)
-    return Ruling(
-        command,
-        after,
-        command.operation_id,
-        items={sku: units for sku, units in found.holding.items() if sku not in missing},
-        missing=tuple(sku for sku in found.holding if sku in missing),
-        expired_at=found.expires_at,
-    )
+    return replace(_given_back(command, after, found.holding, missing), expired_at=found.expires_at)
 
 
 def confirmed_late(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from chalicelib.contracts.events import (
     Event,
@@ -55,9 +55,7 @@ def queue_writes(records: Iterable[Reservation], change: str) -> list[RecordRese
 
     Of a record that version 1.1 wrote, it queues all answers that are not sent.
     """
-    queued = (
-        (found, found.all_queued() if found.change is None else found.with_queued(None)) for found in records
-    )
+    queued = ((found, found.with_old_queued().with_queued(None)) for found in records)
     return [
         RecordReservation(replace(after, change=change), found) for found, after in queued if after != found
     ]
@@ -94,28 +92,38 @@ def _decided(order: Reserve, decision: Decision[Any], head: Mapping[str, Any]) -
 def _done(ruling: Ruling, now: str) -> Event:
     command, after = ruling.command, ruling.after
     operation_id = None if is_ours(ruling.operation_id) else ruling.operation_id
-    items, remaining = _items(ruling.items), _items(after.holding)
+    head = _head(_DONE[command.type], command.order_id, now, ruling.operation_id)
     match command.type:
         case ChangeType.CONFIRM:
-            head = _head(AnswerType.CONFIRMED, command.order_id, now, ruling.operation_id)
-            return InventoryConfirmed(**head, items=items, reserved_again=ruling.again)
+            return InventoryConfirmed(**head, items=_items(ruling.items), reserved_again=ruling.again)
         case ChangeType.EXTEND:
-            head = _head(AnswerType.EXTENDED, command.order_id, now, ruling.operation_id)
             return InventoryExtended(**head, operation_id=operation_id, expires_at=after.expires_at or "")
         case ChangeType.FULFILL:
-            head = _head(AnswerType.FULFILLED, command.order_id, now, ruling.operation_id)
-            return InventoryFulfilled(**head, operation_id=operation_id, items=items, remaining=remaining)
+            return InventoryFulfilled(
+                **head,
+                operation_id=operation_id,
+                items=_items(ruling.items),
+                remaining=_items(after.holding),
+            )
         case ChangeType.RELEASE:
-            head = _head(AnswerType.RELEASED, command.order_id, now, ruling.operation_id)
             return InventoryReleased(
                 **head,
                 operation_id=operation_id,
-                items=items,
+                items=_items(ruling.items),
                 missing=list(ruling.missing),
-                remaining=remaining,
+                remaining=_items(after.holding),
                 reason="EXPIRED" if ruling.expired_at else command.reason,
                 expired_at=ruling.expired_at,
             )
+
+
+_DONE: Final = {
+    ChangeType.CONFIRM: AnswerType.CONFIRMED,
+    ChangeType.EXTEND: AnswerType.EXTENDED,
+    ChangeType.FULFILL: AnswerType.FULFILLED,
+    ChangeType.RELEASE: AnswerType.RELEASED,
+}
+"""The answer to each change that is done."""
 
 
 def _rejected(ruling: Ruling, now: str) -> Event:
@@ -146,7 +154,7 @@ def _head(answer: AnswerType, order_id: str, now: str, operation_id: str | None 
     }
 
 
-_FIRST_IDS = frozenset({None, ChangeType.RELEASE.value})
+_FIRST_IDS: Final = frozenset({None, ChangeType.RELEASE.value})
 """Answers whose `event_id` has no operation: those that version 1.1 sent, too."""
 
 

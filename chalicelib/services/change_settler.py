@@ -63,8 +63,8 @@ class ChangeSettler(Settler):
             # Version 1.1 took orders of 99 SKUs. To give one back leaves no room for the outbox: then the
             # next plan puts the answer there, and the message is not done before that. What version 1.1 owed
             # goes there before, since the record will not tell it from the answer to a call any more.
-            fits = len(records) + len(planned.writes) <= MAX_ACTIONS
-            if not fits and len(orders) == 1:
+            no_room = len(orders) == 1 and len(records) + len(planned.writes) > MAX_ACTIONS
+            if no_room:
                 if owed := _owed_by_1_1(records):
                     self._commit(group, change, now, queue_writes(owed, change))
                     continue
@@ -73,7 +73,7 @@ class ChangeSettler(Settler):
             if not self._commit(group, change, now, [*planned.writes, *records], beyond):
                 continue
             rulings += [ruling for changed in planned.orders for ruling in changed.rulings]
-            if not fits and len(orders) == 1:
+            if no_room:
                 continue
             self._settled(orders, planned, rulings)
             return rulings
@@ -84,17 +84,14 @@ class ChangeSettler(Settler):
     ) -> None:
         if rulings:
             self.report.ruled(rulings)
-        self.report.duplicates(
-            [
-                order.order_id
-                for order, changed in zip(orders, planned.orders, strict=True)
-                if changed.repeated
-            ]
-        )
+        repeated: list[str] = []
         for order, changed in zip(orders, planned.orders, strict=True):
+            if changed.repeated:
+                repeated.append(order.order_id)
             self.unknown.extend(changed.unknown)
             if changed.late:
                 self.late[order.order_id] = changed.late, changed.waiting
+        self.report.duplicates(repeated)
 
 
 def _owed_by_1_1(writes: Iterable[RecordReservation]) -> list[Reservation]:

@@ -12,7 +12,7 @@ from chalicelib.aws.deadline import Deadline
 from chalicelib.aws.errors import is_passing
 from chalicelib.domain.changes import OrderChanges
 from chalicelib.domain.commands import ChangeOrder, Reserve
-from chalicelib.domain.planner import Decision, Snapshot
+from chalicelib.domain.planner import Snapshot
 from chalicelib.domain.reservation import AnswerType, Outcome, Reservation
 from chalicelib.domain.rulings import LateConfirmation, Refusal, Ruling
 from chalicelib.errors import (
@@ -28,22 +28,12 @@ from chalicelib.errors import (
 from chalicelib.services.change_settler import ChangeSettler
 from chalicelib.services.demand_settler import DemandSettler
 from chalicelib.services.groups import Group
-from chalicelib.services.settler import Demand, Hints
+from chalicelib.services.settler import Demand, Hints, NoReport, Settler
 from chalicelib.store.order_store import OrderStore
 
 _TRIES: Final = 8
 _R = TypeVar("_R")
-
-
-class _NoReport:
-    """The log line of the call is enough."""
-
-    def retry(self, order_ids: Sequence[str], why: Exception) -> None: ...
-    def failed(self, order_ids: Sequence[str], why: Exception) -> None: ...
-    def decided(self, decisions: Sequence[Decision[Demand]]) -> None: ...
-    def ruled(self, rulings: Sequence[Ruling]) -> None: ...
-    def duplicates(self, order_ids: Sequence[str]) -> None: ...
-    def mismatched(self, order_ids: Sequence[str]) -> None: ...
+_S = TypeVar("_S", bound=Settler)
 
 
 @dataclass(frozen=True)
@@ -70,7 +60,7 @@ class Orders:
         Raises `OrderRejected`, and `OrderIdReused` if the order came before with another body.
         """
         group: Group[Demand] = Group([order])
-        settler = DemandSettler(self.store, None, Hints(), deadline, _NoReport(), self.aging)
+        settler = self._settler(DemandSettler, deadline)
         _retry(lambda: settler.settle(group), deadline)
         record = group.snapshot.reservations[order.order_id]
         if record is None or record.event is None:  # once it is settled, there is a record
@@ -96,7 +86,7 @@ class Orders:
         for _ in deadline.tries(_TRIES):
             order = OrderChanges(command.order_id, [command], self.get(command.order_id, deadline))
             group = Group([order])
-            settler = ChangeSettler(self.store, None, Hints(), deadline, _NoReport(), self.aging)
+            settler = self._settler(ChangeSettler, deadline)
             rulings = _retry(lambda: settler.settle(group), deadline)  # noqa: B023 - called at once
             record = group.snapshot.reservations.get(command.order_id) or order.reservation
             if late := settler.late.get(command.order_id):
@@ -108,9 +98,13 @@ class Orders:
     def _confirm_late(self, late: LateConfirmation, deadline: Deadline) -> Reservation | None:
         """Take the units again, and return the record; None if the order has changed meanwhile."""
         group: Group[Demand] = Group([late], Snapshot(reservations={late.order_id: late.reservation}))
-        settler = DemandSettler(self.store, None, Hints(), deadline, _NoReport(), self.aging)
+        settler = self._settler(DemandSettler, deadline)
         _retry(lambda: settler.settle(group), deadline)
         return None if settler.returned else group.snapshot.reservations[late.order_id]
+
+    def _settler(self, kind: type[_S], deadline: Deadline) -> _S:
+        """A settler whose answers are the responses. The log line of the call is report enough."""
+        return kind(self.store, None, Hints(), deadline, NoReport(), self.aging)
 
 
 def _outcome(record: Reservation, command: ChangeOrder, rulings: Sequence[Ruling]) -> Reservation:

@@ -8,7 +8,7 @@ from typing import Any
 
 from chalicelib.consumer import inbox
 from chalicelib.consumer.inbox import Inbox
-from chalicelib.domain import planner, reservation
+from chalicelib.domain import changes, planner
 from chalicelib.domain.reservation import Reference, Reservation
 from chalicelib.domain.rulings import LateConfirmation
 from chalicelib.domain.stock import Stock
@@ -182,17 +182,18 @@ def _(patch: Patch) -> None:
 
 @MUTATIONS("the migration counts twice", 400)
 def _(patch: Patch) -> None:
-    original = reservation.moves
+    original = changes.stock_writes
 
-    def moves(*args: Any) -> Any:
-        return {sku: (quantity, 2 * reserved) for sku, (quantity, reserved) in original(*args).items()}
+    def stock_writes(records: Any) -> Any:
+        writes = original(records)
+        return [replace(w, reserved=2 * w.reserved) if isinstance(w, MoveStock) else w for w in writes]
 
-    patch(migrate, "moves", moves)
+    patch(migrate, "stock_writes", stock_writes)
 
 
 @MUTATIONS("the migration does not count what is reserved", 400)
 def _(patch: Patch) -> None:
-    patch(migrate, "_counted", lambda _: [])
+    patch(migrate, "stock_writes", lambda _: ())
 
 
 @MUTATIONS("the migration does not look whether a record has changed", 1000)
